@@ -1,0 +1,60 @@
+import type { Message } from '../../model/message.ts'
+
+/** Answer of `feed`: the message is not all here yet. */
+export const MORE = 0
+/** Answer of `feed`: these bytes are not this protocol, or its framing is lost. */
+export const WRONG = -1
+/** Answer of `feed`: another protocol begins here; the other sender switches at its own place. */
+export const SWITCH = -2
+/** Answer of `feed`: a message was read and the same bytes hold another. */
+export const AGAIN = -3
+
+/** Who sent the bytes: `client` asked for the connection, or first sent a request. */
+export type Sender = 'client' | 'server'
+
+/** What a protocol file exports. Nothing here throws, whatever the bytes are. */
+export interface Protocol {
+  readonly name: string
+  /** Its number in the column `l7_protocol`. */
+  readonly number: number
+  /** Ports that speak it by custom: a hint that breaks ties, never proof. */
+  readonly ports: readonly number[]
+  /** How many bytes of each socket call it must see: a head is enough for some, all for others. */
+  readonly bytesPerCall: number
+  /** How surely a sender's first bytes are ours, 0 to 100. Cheap: a few bytes and no text. */
+  claim(head: Uint8Array, sender: Sender): number
+  /** What one connection must remember between messages; shared by both senders. */
+  open(link: Link): Conversation
+}
+
+/** What a conversation may know of its connection. */
+export interface Link {
+  /** Each feed is one whole datagram: nothing is prefixed, and no more will come. */
+  readonly datagram: boolean
+  /** The tag of the oldest unanswered request with this id (NO_ID: of all), or NO_TAG. */
+  pending(id: number): number
+}
+
+export interface Conversation {
+  /**
+   * Reads the message that begins at `start` and fills `message`, which came cleared.
+   *
+   * Answers how many bytes of the stream the message takes, or MORE, WRONG, SWITCH, AGAIN. The size
+   * may pass the end of `bytes`: the stream lets the rest go by unseen. Bytes that say nothing (a
+   * chunk of a body, a ping) are passed over with `message.kind` left at 'none'. A response answers
+   * the other sender's oldest unanswered request with an equal id. A short hole in the stream
+   * arrives as zeros, so that sizes and offsets stay true; after a long one `lost` is called and
+   * `feed` starts afresh where a client's bytes are claimed again.
+   */
+  feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number
+  /** Framing is lost: forget what was half read. */
+  lost(): void
+}
+
+/** A protocol inside another's messages (gRPC in HTTP/2, GraphQL in HTTP): it refines them. */
+export interface Layer {
+  readonly name: string
+  readonly over: string
+  /** Answers whether the message was ours; then its fields say so. */
+  refine(message: Message): boolean
+}
