@@ -1,0 +1,38 @@
+import type { ComponentChildren, VNode } from 'preact'
+import type { Loaded } from '../api.ts'
+
+/** Shows what there is: a skeleton while loading, the error with the last answer, or nothing yet. */
+export function Show<T>(props: {
+  readonly data: Loaded<T>
+  readonly isEmpty: (value: T) => boolean
+  readonly empty: ComponentChildren
+  readonly children: (value: T) => VNode
+}): VNode {
+  const { value, error, at } = props.data
+  if (value === undefined) return error ? <Problem sentence={error} /> : <Skeleton />
+  return (
+    <>
+      {error && <Problem sentence={`${error} (shown: ${new Date(at).toLocaleTimeString()})`} />}
+      {props.isEmpty(value) ? <div class="empty">{props.empty}</div> : props.children(value)}
+    </>
+  )
+}
+
+export function Problem({ sentence }: { readonly sentence: string }): VNode {
+  return (
+    <div class="problem" role="alert">
+      {sentence}
+    </div>
+  )
+}
+
+function Skeleton(): VNode {
+  return (
+    <div class="skeleton" role="status" aria-busy="true" aria-label="Loading">
+      <i />
+      <i />
+      <i />
+      <i />
+    </div>
+  )
+}
