@@ -22,6 +22,24 @@ export type Name = {
   readonly hostName: string
 }
 
+/** A name that has its number: dense, in one space for all that is named, never given twice. */
+export type NumberedName = Name & {
+  readonly id: number
+  /** Number of the host it is on, 0 where unknown. */
+  readonly hostId: number
+}
+
+/** Agents are numbered in the same space as what they name: type of such a name. */
+export const AGENT_TYPE = 250
+
+/** What a block's names are in rows, by their index in the block. */
+export type NameIds = {
+  readonly gprocess: Uint32Array
+  readonly host: Uint32Array
+  readonly instance: Uint32Array
+  readonly instanceType: Uint8Array
+}
+
 /** An agent's names by index, for its lifetime. Index 0 is nobody. Blocks carry those they use. */
 export class NameTable {
   readonly #names: Name[] = [
