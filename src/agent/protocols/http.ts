@@ -1,0 +1,296 @@
+import { Message, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
+import { BAD_LENGTH, HEAD_BYTES_MAX, Head, HOLE, lineEnd, NO_END, NO_LENGTH } from './http/head.ts'
+import { reasonOf } from './http/reasons.ts'
+import {
+  emptyLines,
+  isVersion,
+  methodEnd,
+  requestScore,
+  setTarget,
+  statusAt,
+  versionAt,
+} from './http/start-line.ts'
+import {
+  type Conversation,
+  type Link,
+  MORE,
+  type Protocol,
+  type Sender,
+  SWITCH,
+  WRONG,
+} from './protocol.ts'
+
+/*
+ * HTTP/1.0 and HTTP/1.1.
+ *
+ *   request   = method SP target SP "HTTP/1." DIGIT CRLF fields body
+ *   response  = "HTTP/1." DIGIT SP 3DIGIT [SP reason] CRLF fields body
+ *   target    = path [ "?" query ] / scheme "://" authority path / authority / "*"
+ *   body      = chunked / Content-Length bytes / all until the connection closes
+ *   chunked   = *( chunk-size [ext] CRLF data CRLF ) "0" [ext] CRLF *( field CRLF ) CRLF
+ *
+ * A message is told at its head; its body goes by unseen. A chunked one is told in parts: the head,
+ * then a part a chunk that adds its length, so that only the few bytes before each chunk must have
+ * been captured. Where those fall into a hole, the message ends as it is and its sender is read
+ * again where one of its calls begins with a start line that can only be the next one.
+ * https://www.rfc-editor.org/rfc/rfc9110 https://www.rfc-editor.org/rfc/rfc9112
+ */
+
+export const http: Protocol = {
+  name: 'HTTP',
+  number: 20,
+  ports: [80, 8000, 8008, 8080, 8081, 8888],
+  // A rich head with a token in it; a call costs no more than it is long.
+  bytesPerCall: 4096,
+  claim: (bytes, sender) =>
+    sender === 'client' ? requestScore(bytes, 0) : statusAt(bytes, 0) > 0 ? 95 : 0,
+  open: (link) => new HttpConversation(link),
+}
+
+/** The size of a body that lasts as long as its connection: no stream comes to its end. */
+const UNTIL_CLOSE = 2 ** 50
+
+/** Tags of requests: what must be known to read the response. */
+const PLAIN = 0
+const HEAD = 1
+const CONNECT = 2
+
+/** What a sender's next bytes are. */
+const START_LINE = 0
+const CHUNK = 1
+/** Somewhere in a message whose end was not captured. */
+const LOOSE = 2
+
+const CHUNK_LINE_BYTES_MAX = 4096
+const CHUNK_DIGITS_MAX = 12
+
+const head = new Head()
+
+class HttpConversation implements Conversation {
+  readonly #link: Link
+  #client = START_LINE
+  #server = START_LINE
+  #switched = false
+  #next = ''
+  /** Requests that wait for their response, and whether there was ever more than one. */
+  #waiting = 0
+  #pipelined = false
+
+  constructor(link: Link) {
+    this.#link = link
+  }
+
+  feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
+    if (start >= bytes.length) return MORE
+    const state = sender === 'client' ? this.#client : this.#server
+    if (state === CHUNK) return this.#chunk(sender, bytes, start, message)
+    if (this.#switched) {
+      message.next = this.#next
+      return SWITCH
+    }
+    if (state === LOOSE && !this.#isNext(sender, bytes, start))
+      return this.#pipelined ? WRONG : bytes.length - start
+    if (bytes[start] === CR || bytes[start] === LF) return emptyLines(bytes, start)
+    return sender === 'client'
+      ? this.#request(bytes, start, message)
+      : this.#response(bytes, start, message)
+  }
+
+  lost(): void {
+    this.#client = START_LINE
+    this.#server = START_LINE
+    this.#switched = false
+    this.#next = ''
+    this.#waiting = 0
+    this.#pipelined = false
+  }
+
+  /**
+   * Whether bytes in a message of unknown end begin the next one. Without pipelining a client asks
+   * again only when it has the whole response, so that what begins like a response while one is
+   * owed is one.
+   */
+  #isNext(sender: Sender, bytes: Uint8Array, start: number): boolean {
+    if (this.#pipelined) return false
+    const owed = this.#link.pending(NO_ID) !== NO_TAG
+    if (sender === 'server') return owed && isVersion(bytes, start)
+    return !owed && requestScore(bytes, start) > 0
+  }
+
+  #request(bytes: Uint8Array, start: number, message: Message): number {
+    const method = methodEnd(bytes, start)
+    if (method < 0) return method === NO_END ? MORE : WRONG
+    const target = method + 1
+    const end = lineEnd(bytes, target)
+    if (end === NO_END) return moreOfHead(bytes, start)
+    let fields = HOLE
+    if (end === HOLE) {
+      if (requestScore(bytes, start) === 0) return WRONG
+      head.clear(message)
+      setTarget(bytes, target, bytes.indexOf(0, target), message)
+    } else {
+      const version = versionAt(bytes, target, end)
+      if (version < 0) return WRONG
+      fields = head.read(bytes, end + 1, message)
+      if (fields === MORE) return moreOfHead(bytes, start)
+      message.version.set(bytes, version + 5, 3)
+      setTarget(bytes, target, version - 1, message)
+    }
+    message.operation.set(bytes, start, method - start)
+    message.tag = tagOf(bytes, start, method)
+    const size = this.#requestSize(fields - start, bytes.length - start, message)
+    if (size === WRONG) return WRONG
+    message.kind = 'request'
+    this.#pipelined ||= this.#waiting > 0
+    this.#waiting++
+    return size
+  }
+
+  /** RFC 9112 §6.3. `size` is the head's, `seen` what there is of the stream. */
+  #requestSize(size: number, seen: number, message: Message): number {
+    this.#client = START_LINE
+    if (size < 0) {
+      this.#client = LOOSE
+      message.truncated = true
+      return seen
+    }
+    // Any other last coding leaves a request without an end: servers refuse it.
+    if (head.encoded && !head.chunked) return WRONG
+    if (head.encoded) {
+      this.#client = CHUNK
+      return begin(size, message)
+    }
+    if (head.contentLength === BAD_LENGTH) return WRONG
+    if (head.contentLength === NO_LENGTH) return size
+    message.length = head.contentLength
+    return size + head.contentLength
+  }
+
+  #response(bytes: Uint8Array, start: number, message: Message): number {
+    const code = statusAt(bytes, start)
+    if (code === WRONG) return WRONG
+    const end = lineEnd(bytes, start)
+    if (end === NO_END) return moreOfHead(bytes, start)
+    if (code === MORE) return WRONG
+    head.clear(message)
+    const fields = end === HOLE ? HOLE : head.read(bytes, end + 1, message)
+    if (fields === MORE) return moreOfHead(bytes, start)
+    if (code < 200 && code !== SWITCHING) {
+      // Interim: it answers nothing, and no cookie makes it long (RFC 9110 §15.2).
+      message.clear()
+      return fields === HOLE ? WRONG : fields - start
+    }
+    message.version.set(bytes, start + 5, 3)
+    message.code = code
+    message.status = code < 400 ? STATUS.ok : code < 500 ? STATUS.clientError : STATUS.serverError
+    if (code >= 400) setReason(bytes, start, end, message)
+    const size = this.#responseSize(bytes, start, fields, message)
+    if (size === WRONG) return WRONG
+    message.kind = 'response'
+    this.#waiting = Math.max(this.#waiting - 1, 0)
+    return size
+  }
+
+  /** RFC 9112 §6.3. A response without its request may be one to HEAD: then bytes decide. */
+  #responseSize(bytes: Uint8Array, start: number, fields: number, message: Message): number {
+    const asked = this.#link.pending(NO_ID)
+    const size = fields - start
+    const { code } = message
+    this.#server = START_LINE
+    if (fields === HOLE) {
+      this.#server = LOOSE
+      message.truncated = true
+      return bytes.length - start
+    }
+    if (head.contentLength >= 0) message.length = head.contentLength
+    if (code === SWITCHING || (asked === CONNECT && code < 300)) {
+      this.#switched = true
+      this.#next = head.upgrade
+      return size
+    }
+    if (asked === HEAD || code === NO_CONTENT || code === NOT_MODIFIED) return size
+    if (head.chunked) {
+      this.#server = CHUNK
+      return begin(size, message)
+    }
+    if (head.contentLength === BAD_LENGTH) return WRONG
+    if (asked === NO_TAG && (head.contentLength < 0 || isVersion(bytes, fields))) return size
+    return size + (head.encoded || head.contentLength < 0 ? UNTIL_CLOSE : head.contentLength)
+  }
+
+  #chunk(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
+    const digits = hexEnd(bytes, start)
+    if (digits - start > CHUNK_DIGITS_MAX) return WRONG
+    const end = lineEnd(bytes, digits)
+    if (end === NO_END) return bytes.length - start > CHUNK_LINE_BYTES_MAX ? WRONG : MORE
+    if (end !== HOLE && (digits === start || bytes[end - 1] !== CR)) return WRONG
+    const length = end === HOLE ? 0 : hex(bytes, start, digits)
+    let rest = end
+    if (length === 0 && end !== HOLE) rest = head.read(bytes, end + 1, trash)
+    if (rest === MORE) return moreOfHead(bytes, start)
+    message.kind = sender === 'client' ? 'request' : 'response'
+    message.length = length
+    message.last = length === 0
+    if (length > 0) return end + 1 - start + length + 2
+    this.#endBody(sender, rest === HOLE ? LOOSE : START_LINE, message)
+    return (rest === HOLE ? bytes.length : rest) - start
+  }
+
+  #endBody(sender: Sender, state: number, message: Message): void {
+    if (sender === 'client') this.#client = state
+    else this.#server = state
+    message.truncated = state === LOOSE
+  }
+}
+
+/** Begins a chunked message: its parts add their lengths to nothing. */
+function begin(size: number, message: Message): number {
+  message.length = 0
+  message.last = false
+  return size
+}
+
+function moreOfHead(bytes: Uint8Array, start: number): number {
+  return bytes.length - start > HEAD_BYTES_MAX ? WRONG : MORE
+}
+
+function tagOf(bytes: Uint8Array, start: number, end: number): number {
+  const size = end - start
+  if (size === 4 && bytes[start] === 0x48 && bytes[start + 1] === 0x45) return HEAD
+  return size === 7 && bytes[start] === 0x43 ? CONNECT : PLAIN
+}
+
+/** The registry's words, else the server's own. */
+function setReason(bytes: Uint8Array, start: number, end: number, message: Message): void {
+  const reason = reasonOf(message.code)
+  if (reason !== undefined) message.error.set(reason, 0, reason.length)
+  else if (end > start + 13)
+    message.error.set(bytes, start + 13, end - (bytes[end - 1] === CR ? 1 : 0) - start - 13)
+}
+
+function hexEnd(bytes: Uint8Array, start: number): number {
+  let at = start
+  while (HEX_DIGITS[bytes[at]!]! > 0) at++
+  return at
+}
+
+function hex(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0
+  for (let at = start; at < end; at++) value = value * 16 + HEX_DIGITS[bytes[at]!]! - 1
+  return value
+}
+
+const LF = 0x0a
+const CR = 0x0d
+const SWITCHING = 101
+const NO_CONTENT = 204
+const NOT_MODIFIED = 304
+/** Where trailers go: nothing in them is wanted (RFC 9110 §6.5.1). */
+const trash = new Message()
+
+/** A hex digit's value plus one; 0 for what is none. */
+const HEX_DIGITS = new Uint8Array(256)
+for (const [value, digit] of [...'0123456789abcdef'].entries()) {
+  HEX_DIGITS[digit.charCodeAt(0)] = value + 1
+  HEX_DIGITS[digit.toUpperCase().charCodeAt(0)] = value + 1
+}

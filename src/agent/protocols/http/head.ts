@@ -1,0 +1,287 @@
+import { Message, type Text } from '../../../model/message.ts'
+import { readB3, readSw8, readTraceparent, readUberTraceId } from '../../../model/trace-context.ts'
+import { MORE } from '../protocol.ts'
+
+/*
+ *   fields      = *( field-line CRLF ) CRLF
+ *   field-line  = name ":" OWS value OWS
+ *   obs-fold    = OWS CRLF 1*( SP / HTAB )          goes on with the value on the next line
+ *
+ * A lone LF ends a line as CRLF does (RFC 9112 §2.2). Only fields that are wanted are looked at: a
+ * byte tells whether a line can be one, the rest of its name is compared only then. Cookies and
+ * credentials are never among them.
+ * https://www.rfc-editor.org/rfc/rfc9112#section-5
+ */
+
+/** Answer of `lineEnd`: no end in these bytes. */
+export const NO_END = -1
+/** Answer of `lineEnd` and `Head.read`: a hole in the captured bytes lies here. */
+export const HOLE = -2000
+/** A head longer than this is none: servers stop at 8 to 64 KB. */
+export const HEAD_BYTES_MAX = 65_536
+
+/** `contentLength` of a head that states none, or one that is no number (RFC 9112 §6.3). */
+export const NO_LENGTH = -1
+export const BAD_LENGTH = -2
+
+const LENGTH_DIGITS_MAX = 15
+const FOLDED_BYTES_MAX = 8192
+
+/** Where the LF of the line at `at` is, or NO_END, or HOLE: no head holds a NUL (RFC 9110 §5.5). */
+export function lineEnd(bytes: Uint8Array, at: number): number {
+  const size = bytes.length
+  let end = at
+  for (;;) {
+    // Of the bytes up to CR, a well-formed head holds only CR, LF and HTAB.
+    while (end < size && bytes[end]! > CR) end++
+    if (end >= size) return NO_END
+    const byte = bytes[end]
+    if (byte === LF) return end
+    if (byte === 0) return HOLE
+    end++
+  }
+}
+
+/** The fields of one message and what they say of the bytes that follow it (RFC 9112 §6). */
+export class Head {
+  contentLength: number = NO_LENGTH
+  /** A Transfer-Encoding was there, and whether `chunked` is the last of it. */
+  encoded = false
+  chunked = false
+  /** An Upgrade was there, and the protocol that it names where this house has a name for it. */
+  upgrades = false
+  upgrade = ''
+  #message: Message = new Message()
+  /** Several formats may name the trace: the highest rank wins. */
+  #traceRank = 0
+  #isFolded = false
+  readonly #folded = new Uint8Array(FOLDED_BYTES_MAX)
+  #foldedEnd = 0
+
+  /** Reads the fields from `start` on; answers where the head ends, or MORE, HOLE. */
+  read(bytes: Uint8Array, start: number, message: Message): number {
+    this.clear(message)
+    let at = start
+    for (;;) {
+      const first = bytes[at]
+      if (first === LF) return at + 1
+      if (first === CR && bytes[at + 1] === LF) return at + 2
+      const name = FIRSTS[first!] === 0 ? 0 : fieldAt(bytes, at)
+      let end = lineEnd(bytes, at)
+      const next = bytes[end + 1]
+      this.#isFolded = end >= 0 && (next === SP || next === HTAB)
+      if (this.#isFolded) end = endOfFold(bytes, end + 1)
+      if (end < 0) return end === HOLE ? HOLE : MORE
+      if (name !== 0) this.#field(name, bytes, at + SIZES[name]!, end)
+      at = end + 1
+    }
+  }
+
+  clear(message: Message): void {
+    this.#message = message
+    this.contentLength = NO_LENGTH
+    this.encoded = false
+    this.chunked = false
+    this.upgrades = false
+    this.upgrade = ''
+    this.#traceRank = 0
+    this.#foldedEnd = 0
+  }
+
+  #field(name: number, bytes: Uint8Array, start: number, end: number): void {
+    if (this.#isFolded) this.#unfold(name, bytes, start, end)
+    else this.#trim(name, bytes, start, end)
+  }
+
+  #trim(name: number, bytes: Uint8Array, start: number, end: number): void {
+    let from = start
+    let to = end
+    while (from < to && bytes[from]! <= SP) from++
+    while (to > from && bytes[to - 1]! <= SP) to--
+    this.#value(name, bytes, from, to)
+  }
+
+  /** Puts a folded value on one line, each fold as spaces: RFC 9112 §5.2. */
+  #unfold(name: number, bytes: Uint8Array, start: number, end: number): void {
+    const from = this.#foldedEnd
+    const to = Math.min(from + end - start, FOLDED_BYTES_MAX)
+    for (let i = from; i < to; i++) {
+      const byte = bytes[start + i - from]!
+      this.#folded[i] = Math.max(byte, SP)
+    }
+    this.#foldedEnd = to
+    this.#trim(name, this.#folded, from, to)
+  }
+
+  #value(name: number, bytes: Uint8Array, start: number, end: number): void {
+    const message = this.#message
+    switch (name) {
+      case HOST:
+        keep(message.domain, bytes, start, end)
+        break
+      case CONTENT_LENGTH:
+        this.#length(bytes, start, end)
+        break
+      case TRANSFER_ENCODING:
+        this.encoded = true
+        this.chunked = endsWithChunked(bytes, start, end)
+        break
+      case UPGRADE:
+        this.upgrades = true
+        this.upgrade = upgradeOf(bytes, start, end)
+        break
+      case X_REQUEST_ID:
+        keep(message.xRequestId, bytes, start, end)
+        break
+      case X_FORWARDED_FOR:
+        keep(message.proxyClient, bytes, start, end)
+        break
+      default:
+        this.#trace(name, bytes, start, end)
+    }
+  }
+
+  /** A list of equal numbers counts as one (RFC 9110 §8.6); anything else is no length. */
+  #length(bytes: Uint8Array, start: number, end: number): void {
+    let at = start
+    do {
+      const digits = skip(DIGITS, bytes, at, end)
+      const value = numberIn(bytes, at, digits)
+      const isOther = this.contentLength !== NO_LENGTH && this.contentLength !== value
+      at = skip(SPACES, bytes, digits, end)
+      const isList = at === end || bytes[at] === COMMA
+      this.contentLength = isOther || !isList ? BAD_LENGTH : value
+      at = skip(SPACES, bytes, at + 1, end)
+    } while (at < end && this.contentLength !== BAD_LENGTH)
+  }
+
+  #trace(name: number, bytes: Uint8Array, start: number, end: number): void {
+    const message = this.#message
+    const rank = RANKS[name]!
+    if (rank < this.#traceRank) return
+    let found = true
+    if (name === TRACEPARENT) found = readTraceparent(bytes, start, end, message)
+    else if (name === SW8) found = readSw8(bytes, start, end, message)
+    else if (name === B3) found = readB3(bytes, start, end, message)
+    else if (name === UBER_TRACE_ID) found = readUberTraceId(bytes, start, end, message)
+    else if (name === X_B3_TRACE_ID) keep(message.traceId, bytes, start, end)
+    else keep(message.spanId, bytes, start, end)
+    if (found) this.#traceRank = rank
+  }
+}
+
+/** The first of a field that may come only once is the one that counts. */
+function keep(text: Text, bytes: Uint8Array, start: number, end: number): void {
+  text.set(bytes, start, end - start)
+}
+
+function endOfFold(bytes: Uint8Array, start: number): number {
+  let end = lineEnd(bytes, start)
+  while (end >= 0 && (bytes[end + 1] === SP || bytes[end + 1] === HTAB))
+    end = lineEnd(bytes, end + 1)
+  return end
+}
+
+function endsWithChunked(bytes: Uint8Array, start: number, end: number): boolean {
+  const at = end - CHUNKED.length
+  if (at < start || !isWord(bytes, at, CHUNKED)) return false
+  const before = bytes[at - 1]
+  return at === start || before === COMMA || before === SP || before === HTAB
+}
+
+function upgradeOf(bytes: Uint8Array, start: number, end: number): string {
+  for (const [word, name] of UPGRADES)
+    if (end - start === word.length && isWord(bytes, start, word)) return name
+  return ''
+}
+
+/** Which wanted field the line at `at` is, by its first byte and its name up to the colon. */
+function fieldAt(bytes: Uint8Array, at: number): number {
+  for (let name = FIRSTS[bytes[at]!]!; name < NAMES.length; name++) {
+    const word = NAMES[name]!
+    if (word[0] !== (bytes[at]! | LOWER)) return 0
+    if (bytes[at + word.length - 1] === COLON && isWord(bytes, at, word)) return name
+  }
+  return 0
+}
+
+/** Whether the bytes at `at` are `word`, in either case; `word` is in lower case. */
+export function isWord(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
+  for (let i = 0; i < word.length; i++) if ((bytes[at + i]! | LOWER) !== word[i]) return false
+  return true
+}
+
+/** The number of the digits [start, end), or BAD_LENGTH. */
+function numberIn(bytes: Uint8Array, start: number, end: number): number {
+  if (end === start || end - start > LENGTH_DIGITS_MAX) return BAD_LENGTH
+  let value = 0
+  for (let at = start; at < end; at++) value = value * 10 + bytes[at]! - ZERO
+  return value
+}
+
+/** Where the run of bytes of a table that begins at `start` ends. */
+function skip(table: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
+  let at = start
+  while (at < end && table[bytes[at]!] === 1) at++
+  return at
+}
+
+const HTAB = 0x09
+const LF = 0x0a
+const CR = 0x0d
+const SP = 0x20
+const LOWER = 0x20
+const COMMA = 0x2c
+const ZERO = 0x30
+const COLON = 0x3a
+
+const SPACES = new Uint8Array(256)
+SPACES[HTAB] = SPACES[SP] = 1
+const DIGITS = new Uint8Array(256).fill(1, ZERO, ZERO + 10)
+
+const encoder = new TextEncoder()
+const CHUNKED = encoder.encode('chunked')
+/** Protocols that go on after 101 under a name of this house. */
+const UPGRADES: readonly (readonly [Uint8Array, string])[] = [
+  [encoder.encode('websocket'), 'WebSocket'],
+  [encoder.encode('h2c'), 'HTTP2'],
+]
+
+const B3 = 1
+const CONTENT_LENGTH = 2
+const HOST = 3
+const SW8 = 4
+const TRACEPARENT = 5
+const TRANSFER_ENCODING = 6
+const UBER_TRACE_ID = 7
+const UPGRADE = 8
+const X_REQUEST_ID = 9
+const X_FORWARDED_FOR = 10
+const X_B3_TRACE_ID = 11
+// The number after it is X-B3-SpanId's.
+
+/** Wanted names by number, those with an equal first letter in a row. */
+const NAMES: readonly Uint8Array[] = [
+  '',
+  'b3:',
+  'content-length:',
+  'host:',
+  'sw8:',
+  'traceparent:',
+  'transfer-encoding:',
+  'uber-trace-id:',
+  'upgrade:',
+  'x-request-id:',
+  'x-forwarded-for:',
+  'x-b3-traceid:',
+  'x-b3-spanid:',
+].map((name) => encoder.encode(name))
+const SIZES = NAMES.map((name) => name.length)
+/** How much a trace format is preferred: W3C's, SkyWalking's, Zipkin's two, Jaeger's. */
+const RANKS = [0, 3, 0, 0, 4, 5, 0, 1, 0, 0, 0, 2, 2]
+/** The first wanted name that begins with a byte, or 0. */
+const FIRSTS = new Uint8Array(256)
+for (let name = NAMES.length - 1; name > 0; name--) {
+  FIRSTS[NAMES[name]![0]!] = name
+  FIRSTS[NAMES[name]![0]! & ~LOWER] = name
+}

@@ -1,0 +1,5 @@
+import { http } from './http.ts'
+import type { Protocol } from './protocol.ts'
+
+/** Every protocol, in the order in which equal claims are decided. */
+export const protocols: readonly Protocol[] = [http]
