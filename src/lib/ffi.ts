@@ -3,7 +3,7 @@ import { CString, dlopen, type FFIFunction, type Pointer, ptr, read, toArrayBuff
 
 export type NativePointer = Pointer
 /** A native function as JavaScript calls it: numbers and pointers in, a number or pointer out. */
-// biome-ignore lint/suspicious/noExplicitAny: its real types are its signature's, out of TypeScript's sight
+// biome-ignore lint/suspicious/noExplicitAny: its types are its signature's, unseen by TypeScript
 export type NativeFunction = (...args: any[]) => any
 export type Signatures = Readonly<Record<string, FFIFunction>>
 

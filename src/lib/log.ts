@@ -1,4 +1,6 @@
 /** The one place that prints. Logs go to standard error, answers to standard output. */
+import { writeSync } from 'node:fs'
+
 export const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type Level = (typeof LEVELS)[number]
 export type Fields = Readonly<Record<string, string | number | boolean>>
@@ -20,14 +22,29 @@ export function log(level: Level, sentence: string, fields: Fields = {}): void {
   process.stderr.write(`${line}\n`)
 }
 
-/** Prints an answer: text to standard output, as it is. */
+/**
+ * Prints an answer: text to standard output, as it is, whole when it returns (a stream's writes are
+ * cut off at 64 KB by the end of the program). Throws what the system says: EPIPE, ENOSPC.
+ */
 export function print(text: string): void {
-  process.stdout.write(text)
+  writeWhole(1, text)
 }
 
 /** Prints a sentence for the person at the terminal to standard error, as it is. */
 export function say(text: string): void {
-  process.stderr.write(text)
+  writeWhole(2, text)
+}
+
+function writeWhole(file: number, text: string): void {
+  const bytes = new TextEncoder().encode(text)
+  for (let at = 0; at < bytes.length; )
+    try {
+      at += writeSync(file, bytes, at)
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== 'EAGAIN') throw thrown
+      // Somebody made the terminal or pipe we share non-blocking, and its reader is slow.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    }
 }
 
 function quoted(value: string | number | boolean): string {

@@ -1,10 +1,10 @@
-/** Two thirds of a word may be wrong at most, and never more than this many letters. */
+/** Half of a word may be wrong at most, and never more than this many letters. */
 const DISTANCE_MAX = 4
 
 /** The one of `words` that `word` was most likely meant to be, if any is close. */
 export function nearest(word: string, words: Iterable<string>): string | undefined {
   let best: string | undefined
-  let least = Math.min(DISTANCE_MAX, Math.ceil((word.length * 2) / 3)) + 1
+  let least = Math.min(DISTANCE_MAX, Math.max(1, word.length >> 1)) + 1
   for (const candidate of words) {
     const distance = distanceOf(word.toLowerCase(), candidate.toLowerCase())
     if (distance < least) [best, least] = [candidate, distance]

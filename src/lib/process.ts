@@ -1,4 +1,4 @@
-/** The one place that starts other programs: each is tied to us, heard line by line, and stopped. */
+/** The one place that starts other programs: tied to us, heard line by line, stopped. */
 import { MetaflowError } from './errors.ts'
 import { log } from './log.ts'
 

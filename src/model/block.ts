@@ -30,7 +30,7 @@ export type BlockColumn =
   | { readonly kind: 'wide'; readonly bytes: Uint8Array }
   /** IPv6 addresses, 16 bytes a row. */
   | { readonly kind: 'ip6'; readonly bytes: Uint8Array }
-  /** Text of row r is entry `indexes[r]` of the dictionary; entry i is bytes[offsets[i], offsets[i + 1]). */
+  /** Row r: `indexes[r]` of the dictionary; entry i is bytes[offsets[i], offsets[i + 1]). */
   | {
       readonly kind: 'text'
       readonly indexes: Uint8Array | Uint16Array | Uint32Array

@@ -28,7 +28,7 @@ export class Segment {
   isIpv4 = true
   localPort = 0
   remotePort = 0
-  /** Local and remote address lie here, 16 bytes each (IPv4 in the first 4): see the two offsets. */
+  /** Local and remote address lie here, 16 bytes each (IPv4 in the first 4): two offsets. */
   addresses: Uint8Array = NOTHING
   localAt = 0
   remoteAt = 0
@@ -36,7 +36,7 @@ export class Segment {
   sequence = 0
   /** Monotonic µs when the call returned, or the packet was seen. */
   time = 0
-  /** Bytes moved by the call; the captured ones may be fewer: the rest is a hole of known length. */
+  /** Bytes moved by the call; the captured ones may be fewer: a hole of known length. */
   size = 0
   /** The first captured bytes of the call are `bytes[start, end)`. */
   bytes: Uint8Array = NOTHING

@@ -9,7 +9,7 @@ test.each([
   ['sever.listen', 'server.listen'],
   ['server.tokne', 'server.token'],
   ['qeury', 'query'],
-  ['quiet', 'query'],
+  ['quiet', undefined],
   ['x', undefined],
   ['completely-different', undefined],
 ])('nearest of %s is %s', (word, want) => {

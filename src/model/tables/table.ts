@@ -11,7 +11,7 @@ export type Meaning =
  * column's without `_id`), `enum` by words of ENUMS, the rest as they stand.
  */
 export type TagKind = 'time' | 'resource' | 'enum' | 'int' | 'string' | 'ip'
-/** How readers combine a metric: counters sum; delays average over their count; max is the greatest. */
+/** How readers combine a metric: counters sum, delays average over their count, max is the most. */
 export type MetricKind = 'counter' | 'delay' | 'max' | 'histogram'
 
 export type Column = {
