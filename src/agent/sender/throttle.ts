@@ -1,0 +1,123 @@
+import { Counters } from '../../lib/counters.ts'
+import type { Call } from '../../model/call.ts'
+import { STATUS } from '../../model/message.ts'
+
+const SECOND = 1_000_000
+/** Errors and slow calls may take so much more where no ordinary row is left to give way. */
+const RESERVE = 0.1
+/** The slow call: slower than all but 5 % of calls, followed in steps of this share. */
+const SLOW_SHARE = 0.05
+const SLOW_STEP = 0.02
+
+/**
+ * Decides which calls become rows: so many a second, by the second of their end. Beyond that an
+ * error or slow call takes the place of an ordinary one in the block that is being filled, and the
+ * ordinary ones are an even sample of their second.
+ */
+export class Throttle {
+  static readonly APPEND = -1
+  static readonly DROP = -2
+
+  readonly counters: Counters<'ordinary' | 'important'> = new Counters('rows', [
+    'ordinary',
+    'important',
+  ])
+  readonly #limit: number
+  #second = -1
+  #used = 0
+  #ordinarySeen = 0
+  /** Rows of this second in the open block that may give way. */
+  #ordinary: Uint32Array = new Uint32Array(0)
+  #ordinarySize = 0
+  #slow = 0
+  #seed = 0x9e37_79b9
+  #important = false
+
+  constructor(rowsPerSecond: number) {
+    this.#limit = rowsPerSecond
+    if (rowsPerSecond !== Number.POSITIVE_INFINITY)
+      this.#ordinary = new Uint32Array(Math.ceil(rowsPerSecond))
+  }
+
+  /** APPEND, DROP, or the row of the open block that the call's row replaces. */
+  place(call: Call): number {
+    this.counters.in++
+    const limit = this.#limit
+    if (limit === Number.POSITIVE_INFINITY) {
+      this.counters.out++
+      return Throttle.APPEND
+    }
+    const second = Math.floor(call.endTime / SECOND)
+    if (second > this.#second) this.#begin(second)
+    this.#important = this.#isImportant(call)
+    if (!this.#important) this.#ordinarySeen++
+    if (this.#used < limit) {
+      this.#used++
+      this.counters.out++
+      return Throttle.APPEND
+    }
+    return this.#important ? this.#placeImportant() : this.#placeOrdinary()
+  }
+
+  /** Notes that the call placed last became row `row`. */
+  placed(row: number): void {
+    if (!this.#important && this.#ordinarySize < this.#ordinary.length)
+      this.#ordinary[this.#ordinarySize++] = row
+  }
+
+  /** The open block is gone: none of its rows can give way any more. */
+  forget(): void {
+    this.#ordinarySize = 0
+  }
+
+  #begin(second: number): void {
+    this.#second = second
+    this.#used = 0
+    this.#ordinarySeen = 0
+    this.#ordinarySize = 0
+  }
+
+  #isImportant(call: Call): boolean {
+    if (call.status !== STATUS.ok) return true
+    if (!call.hasDuration) return false
+    const slow = call.duration > this.#slow
+    if (this.#slow === 0) this.#slow = call.duration
+    else this.#slow *= slow ? 1 + SLOW_STEP * (1 - SLOW_SHARE) : 1 - SLOW_STEP * SLOW_SHARE
+    return slow
+  }
+
+  #placeImportant(): number {
+    const { dropped } = this.counters
+    if (this.#ordinarySize > 0) {
+      const at = this.#chance(this.#ordinarySize)
+      const row = this.#ordinary[at]!
+      this.#ordinary[at] = this.#ordinary[--this.#ordinarySize]!
+      dropped.ordinary++
+      return row
+    }
+    if (this.#used < this.#limit * (1 + RESERVE)) {
+      this.#used++
+      this.counters.out++
+      return Throttle.APPEND
+    }
+    dropped.important++
+    return Throttle.DROP
+  }
+
+  /** Reservoir sampling: the nth ordinary call stays with a chance of rows / n. */
+  #placeOrdinary(): number {
+    this.counters.dropped.ordinary++
+    const at = this.#chance(this.#ordinarySeen)
+    return at < this.#ordinarySize ? this.#ordinary[at]! : Throttle.DROP
+  }
+
+  /** A whole number in [0, limit): chance enough for a sample, and the same in every run. */
+  #chance(limit: number): number {
+    let seed = this.#seed
+    seed ^= seed << 13
+    seed ^= seed >>> 17
+    seed ^= seed << 5
+    this.#seed = seed
+    return Math.floor(((seed >>> 0) / 0x1_0000_0000) * limit)
+  }
+}

@@ -1,0 +1,272 @@
+import { expect, test } from 'bun:test'
+import { BlockBuilder } from '../../../src/agent/sender/builder.ts'
+import { CallRows } from '../../../src/agent/sender/call-rows.ts'
+import { PointRows } from '../../../src/agent/sender/point-rows.ts'
+import type { Clock } from '../../../src/lib/env.ts'
+import { Utc } from '../../../src/lib/utc.ts'
+import { BLOCK_BYTES_MAX, BLOCK_ROWS_MAX, type Block } from '../../../src/model/block.ts'
+import { CALL_TEXTS, Call, REQUEST_RESOURCE, VERSION } from '../../../src/model/call.ts'
+import { STATUS } from '../../../src/model/message.ts'
+import { NAME_TYPE, NameTable } from '../../../src/model/name.ts'
+import { Point } from '../../../src/model/point.ts'
+import { tables } from '../../../src/model/tables/registry.ts'
+import { decodeBlock } from '../../../src/wire/block.ts'
+import { cellsOf } from './cells.ts'
+
+/** A wall clock that is 1,790,000,000 s ahead of the monotonic one. */
+const OFFSET = 1_790_000_000_000_000
+const clock: Clock = { wall: () => OFFSET + 5_000_000, monotonic: () => 5_000_000 }
+const encoder = new TextEncoder()
+
+function nameTable(): NameTable {
+  const names = new NameTable()
+  for (const name of ['curl', 'nginx', 'unused'])
+    names.add({
+      type: NAME_TYPE.process,
+      key: `host/${name}`,
+      name,
+      processName: name,
+      hostKey: 'host',
+      hostName: 'box',
+    })
+  return names
+}
+
+function callRows(rowsPerSecond: number): { rows: CallRows; blocks: Block[] } {
+  const blocks: Block[] = []
+  const rows = new CallRows({
+    names: nameTable(),
+    clock,
+    utc: new Utc(clock),
+    rowsPerSecond,
+    emit: (bytes) => blocks.push(decodeBlock(bytes)),
+  })
+  return { rows, blocks }
+}
+
+function call(changes: Partial<Call>, texts: Readonly<Record<string, string>> = {}): Call {
+  const made = Object.assign(new Call(), changes)
+  for (const [field, text] of Object.entries(texts)) {
+    const bytes = encoder.encode(text)
+    made.texts.set(CALL_TEXTS.indexOf(field as never), bytes, 0, bytes.length)
+  }
+  return made
+}
+
+test('CallRows writes every column of a call, in UTC, with the names it uses', () => {
+  const { rows, blocks } = callRows(100)
+  const made = call(
+    {
+      startTime: 1_999_990,
+      endTime: 2_000_003,
+      duration: 13,
+      hasDuration: true,
+      l7Protocol: 20,
+      clientPort: 40_000,
+      serverPort: 80,
+      flowId: 2 ** 33 + 1,
+      code: -404,
+      status: STATUS.clientError,
+      requestLength: 7,
+      requestTraceId: 2 ** 40 + 5,
+      requestSequence: 0xffff_fff0,
+      serverProcessId: 77,
+      clientName: 1,
+      serverName: 2,
+    },
+    { request_type: 'GET', request_resource: '/a?b=c', trace_id: 'abc' },
+  )
+  made.addresses.set([10, 0, 0, 1], 0)
+  made.addresses.set([192, 168, 0, 255], 16)
+  rows.add(made)
+  rows.flush()
+  const [block] = blocks
+  expect(block!.names.map(({ name }) => name)).toEqual(['', 'curl', 'nginx'])
+  expect(block!.header).toMatchObject({ rows: 1, wall: clock.wall(), monotonic: 5_000_000 })
+  expect(cellsOf(block!, 0)).toEqual({
+    time: 1_790_000_002,
+    start_time: OFFSET + 1_999_990,
+    end_time: OFFSET + 2_000_003,
+    response_duration: 13,
+    type: 2,
+    observation_point: 's-p',
+    signal_source: 3,
+    l7_protocol: 20,
+    protocol: 6,
+    is_tls: 0,
+    is_ipv4: 1,
+    ip4_0: 0x0a00_0001,
+    ip4_1: 0xc0a8_00ff,
+    client_port: 40_000,
+    server_port: 80,
+    flow_id: 2 ** 33 + 1,
+    request_type: 'GET',
+    request_resource: '/a?b=c',
+    trace_id: 'abc',
+    request_id: -1,
+    response_status: 4,
+    response_code: -404,
+    request_length: 7,
+    response_length: -1,
+    sql_affected_rows: -1,
+    captured_request_byte: 0,
+    captured_response_byte: 0,
+    is_truncated: 0,
+    req_tcp_seq: 0xffff_fff0,
+    resp_tcp_seq: 0,
+    process_id_0: 0,
+    process_id_1: 77,
+    syscall_thread_0: 0,
+    syscall_thread_1: 0,
+    syscall_trace_id_request: 2 ** 40 + 5,
+    syscall_trace_id_response: 0,
+    name_0: 1,
+    name_1: 2,
+  })
+})
+
+test('CallRows keeps IPv4 and IPv6 rows of one block apart, also where a row is written twice', () => {
+  const { rows, blocks } = callRows(2)
+  const address = Uint8Array.from({ length: 32 }, (_, i) => i + 1)
+  const six = call({ isIpv4: false })
+  six.addresses.set(address)
+  rows.add(call({}))
+  rows.add(six)
+  for (let i = 0; i < 50; i++) rows.add(call({ status: STATUS.serverError }))
+  rows.flush()
+  for (let row = 0; row < 2; row++) expect(cellsOf(blocks[0]!, row)['ip6_1']).toBe('00'.repeat(16))
+  rows.add(call({ endTime: 9_000_000 }))
+  rows.add({ ...six, endTime: 9_000_000 } as Call)
+  rows.flush()
+  expect(cellsOf(blocks[1]!, 0)['ip6_1']).toBe('00'.repeat(16))
+  expect(cellsOf(blocks[1]!, 1)['ip6_1']).toBe(address.subarray(16).toHex())
+})
+
+test('CallRows finds every text again, few or many, the same or each its own', () => {
+  const { rows, blocks } = callRows(Number.POSITIVE_INFINITY)
+  const texts: string[] = []
+  for (let i = 0; i < 3000; i++) {
+    texts.push(i % 3 === 0 ? '' : `/item/${i}/${'x'.repeat(i % 150)}`)
+    rows.add(call({}, { request_resource: texts[i]!, version: `1.${i % 2}` }))
+  }
+  rows.flush()
+  for (let row = 0; row < 3000; row++) {
+    const cells = cellsOf(blocks[0]!, row)
+    expect(cells['request_resource'] ?? '').toBe(texts[row]!)
+    expect(cells['version']).toBe(`1.${row % 2}`)
+  }
+  expect(blocks[0]!.columns.get(19)).toMatchObject({ offsets: Uint32Array.of(0, 0, 3, 6) })
+})
+
+test('CallRows begins the next block before one holds too many rows', () => {
+  const { rows, blocks } = callRows(Number.POSITIVE_INFINITY)
+  const made = call({})
+  for (let i = 0; i < BLOCK_ROWS_MAX; i++) rows.add(made)
+  rows.flush()
+  const sizes = blocks.map(({ header }) => header.rows)
+  expect(sizes.reduce((a, b) => a + b)).toBe(BLOCK_ROWS_MAX)
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(BLOCK_ROWS_MAX)
+})
+
+test('CallRows begins the next block before one holds too many bytes', () => {
+  const { rows, blocks } = callRows(Number.POSITIVE_INFINITY)
+  const bytes = new Uint8Array(4096)
+  const made = call({})
+  for (let i = 0; i < 3000; i++) {
+    made.texts.clear()
+    new DataView(bytes.buffer).setUint32(2000, i)
+    for (const field of [REQUEST_RESOURCE, VERSION]) made.texts.set(field, bytes, 0, 4096)
+    rows.add(made)
+  }
+  rows.flush()
+  expect(blocks.length).toBeGreaterThan(1)
+  expect(blocks.map(({ header }) => header.rows).reduce((a, b) => a + b)).toBe(3000)
+})
+
+test('CallRows is empty after a flush', () => {
+  const { rows, blocks } = callRows(100)
+  rows.flush()
+  rows.add(call({}))
+  rows.flush()
+  rows.flush()
+  expect(blocks.length).toBe(1)
+})
+
+const point = Object.assign(new Point(), {
+  time: 1_790_000_001,
+  serverPort: 80,
+  clientName: 1,
+  serverName: 3,
+  request: 5,
+  response: 4,
+  rrtSum: 2 ** 33,
+  rrtCount: 4,
+  rrtMax: 2 ** 32,
+  clientError: 1,
+  serverError: 2,
+  timeout: 1,
+  buckets: 2,
+})
+point.addresses.set([10, 0, 0, 1], 0)
+point.addresses.set([10, 0, 0, 2], 16)
+point.endpoint.set(encoder.encode('x/a/b'), 1, 4)
+point.keys.set([-320, 12])
+point.counts.set([3, 1])
+
+test.each([
+  [
+    2,
+    { table: 'application', seconds: 1, observationPoint: 'c-p' },
+    { role: 0, name: 1, ip4: 0x0a00_0001 },
+  ],
+  [
+    3,
+    { table: 'application', seconds: 60, observationPoint: 's-p' },
+    { role: 1, name: 1, ip4: 0x0a00_0002 },
+  ],
+  [
+    4,
+    { table: 'application_map', seconds: 1, observationPoint: 's-p' },
+    { name_0: 1, name_1: 2, ip4_1: 0x0a00_0002 },
+  ],
+  [
+    5,
+    { table: 'application_map', seconds: 60, observationPoint: 'c-p' },
+    { observation_point: 'c-p', ip4_0: 0x0a00_0001 },
+  ],
+] as const)('PointRows writes a point into table %d', (number, changes, want) => {
+  const blocks: Block[] = []
+  const rows = new PointRows({
+    names: nameTable(),
+    clock,
+    emit: (bytes) => blocks.push(decodeBlock(bytes)),
+  })
+  rows.add(Object.assign(point, changes))
+  rows.flush()
+  expect(blocks.length).toBe(1)
+  expect(blocks[0]!.header.table).toBe(number)
+  expect(cellsOf(blocks[0]!, 0)).toMatchObject({
+    ...want,
+    time: 1_790_000_001,
+    endpoint: '/a/b',
+    request: 5,
+    rrt_sum: 2 ** 33,
+    rrt_max: 2 ** 32,
+    error: 4,
+    rrt_histogram: { '-320': 3, '12': 1 },
+  })
+})
+
+test.each(tables.map((table) => [table.name, table] as const))(
+  'BlockBuilder has a column for each that %s sends',
+  (_, table) => {
+    const builder = new BlockBuilder({ table, names: nameTable(), clock, emit: () => {} })
+    const made = { u8: 'number', u16: 'number', u32: 'number', i32: 'number' } as const
+    for (const { name, wire } of table.columns)
+      if (wire === 'u64' || wire === 'i64') builder.wide(name)
+      else if (wire === 'text' || wire === 'ip6' || wire === 'histogram') builder[wire](name)
+      else if (wire) builder[made[wire]](name)
+      else expect(() => builder.number(name)).toThrow(`Cannot fill ${table.name}: `)
+    expect(BLOCK_BYTES_MAX).toBeGreaterThan(builder.size)
+  },
+)
