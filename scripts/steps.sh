@@ -1,0 +1,36 @@
+# Sourced by the scripts of this folder: steps with their duration, and one sentence when it ends badly.
+# Every script runs from the top of the project, whatever folder it was called from.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+umask 022
+
+now_ms() { printf '%s' "$(($(date +%s%N) / 1000000))"; }
+
+# fail SENTENCE...: why it cannot go on, in one sentence.
+fail() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# step TITLE COMMAND...: runs it and says how long it took; its output is shown only where it fails.
+step() {
+  local title=$1 started log
+  shift
+  started=$(now_ms)
+  log=$(mktemp)
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    cat "$log" >&2
+    rm -f "$log"
+    fail "Cannot $title: '$*' failed with the words above"
+  fi
+  rm -f "$log"
+  said "$title" "$started"
+}
+
+# said TITLE STARTED_MS: the line of a finished step.
+said() {
+  local ms=$(($(now_ms) - $2))
+  printf '  %-58s %4d.%d s\n' "$1" $((ms / 1000)) $((ms % 1000 / 100))
+}
+
+bun() { node_modules/.bin/bun "$@"; }
