@@ -1,5 +1,6 @@
+import { dns } from './dns.ts'
 import { http } from './http.ts'
 import type { Protocol } from './protocol.ts'
 
 /** Every protocol, in the order in which equal claims are decided. */
-export const protocols: readonly Protocol[] = [http]
+export const protocols: readonly Protocol[] = [http, dns]
