@@ -1,0 +1,158 @@
+/**
+ * The managed child: libchdb behind ClickHouse's HTTP interface on a unix socket, confined by the
+ * kernel to its own directory. In order: the parent's death, the lock, the confinement, the
+ * engine's connections, the socket.
+ */
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { type Command, whenStopped } from '../lib/command.ts'
+import { MetaflowError } from '../lib/errors.ts'
+import { log, print } from '../lib/log.ts'
+import { IS_BUILT } from '../lib/worker.ts'
+import { configXml, type EngineLimits, readerArgs, usersXml, writerArgs } from './config.ts'
+import { BODY_BYTES_MAX, handler, type Users } from './http.ts'
+import { Pool } from './pool.ts'
+import { confine, dieWithParent, lockFile } from './system.ts'
+
+/** What the server tells its engine, by a file of its own that is gone once read. */
+export type EngineOptions = {
+  readonly library: string
+  /** The engine's own directory; its socket is `socketPath(directory)`. */
+  readonly directory: string
+  readonly parentProcessId: number
+  readonly users: Users
+  readonly writers: number
+  readonly readers: number
+  readonly limits: EngineLimits
+}
+
+/** The kernel takes no longer path of a socket (sockaddr_un), its NUL counted. */
+const SOCKET_PATH_BYTES_MAX = 107
+
+export function socketPath(directory: string): string {
+  return join(directory, 'engine.sock')
+}
+
+/** `--mode=engine OPTIONS_FILE`: serves until it is told to stop or its parent is gone. */
+export const runEngine: Command = async (args, stop) => {
+  const options = readOptions(args[0])
+  dieWithParent()
+  if (process.ppid !== options.parentProcessId) return 0
+  prepare(options)
+  confineTo(options)
+  const { writer, reader, control, version } = await openPools(options)
+  const socket = socketPath(options.directory)
+  rmSync(socket, { force: true })
+  const server = Bun.serve({
+    unix: socket,
+    maxRequestBodySize: BODY_BYTES_MAX,
+    fetch: handler(options.users, { writer, reader }),
+  })
+  chmodSync(socket, 0o600)
+  print(`${JSON.stringify({ ready: version })}\n`)
+  await whenStopped(stop)
+  await server.stop()
+  await reader.close(false)
+  await control.close(false)
+  const clean = await writer.close(true)
+  if (!clean) log('warn', 'The engine still had something open when it was shut down')
+  return clean ? 0 : 1
+}
+
+function readOptions(path: string | undefined): EngineOptions {
+  if (path === undefined)
+    throw new MetaflowError('misuse', 'Cannot start the engine: a server starts it, no one else')
+  const options = JSON.parse(readFileSync(path, 'utf8')) as EngineOptions
+  rmSync(path)
+  return options
+}
+
+/** Takes the directory and writes the configuration into it. */
+function prepare({ directory, limits }: EngineOptions): void {
+  if (Buffer.byteLength(socketPath(directory)) > SOCKET_PATH_BYTES_MAX)
+    throw new MetaflowError(
+      'misuse',
+      `Cannot open a socket in ${directory}: its path would be longer than ${SOCKET_PATH_BYTES_MAX} bytes; choose a shorter data directory`,
+    )
+  for (const part of ['data', 'tmp', 'none'])
+    mkdirSync(join(directory, part), { recursive: true, mode: 0o700 })
+  if (!lockFile(join(directory, 'lock')))
+    throw new MetaflowError(
+      'conflict',
+      `Cannot open ${directory}: another engine has it; only one may at a time`,
+    )
+  writeFileSync(join(directory, 'config.xml'), configXml(directory, limits), { mode: 0o600 })
+  writeFileSync(join(directory, 'users.xml'), usersXml(), { mode: 0o600 })
+  // The engine would read ./config.xml of any other place.
+  process.chdir(join(directory, 'none'))
+}
+
+function confineTo({ directory, library }: EngineOptions): void {
+  const abi = confine({
+    writable: [directory, '/dev/null', '/dev/shm'],
+    readable: [
+      '/proc/self',
+      ...['cpuinfo', 'meminfo', 'stat', 'loadavg', 'uptime', 'vmstat', 'mounts', 'filesystems'].map(
+        (file) => `/proc/${file}`,
+      ),
+      '/proc/sys/kernel',
+      '/proc/sys/vm',
+      '/sys/devices/system',
+      '/sys/fs/cgroup',
+      '/sys/kernel/mm',
+      '/dev/urandom',
+      '/dev/random',
+      '/dev/zero',
+      '/usr/share/zoneinfo',
+    ],
+    executable: ['/lib', '/lib64', '/usr/lib', dirname(library), ...ourselves()],
+  })
+  if (abi === 0)
+    log('warn', 'This kernel has no Landlock: the engine is not confined to its own directory')
+}
+
+/** Where our own code lies: Workers are started from it. */
+function ourselves(): string[] {
+  return IS_BUILT ? [process.execPath] : [process.execPath, resolve(import.meta.dir, '..')]
+}
+
+async function openPools(options: EngineOptions): Promise<{
+  readonly writer: Pool
+  readonly reader: Pool
+  readonly control: Pool
+  readonly version: string
+}> {
+  const { library, directory, limits } = options
+  const common = [`--path=${directory}/data`, `--config-file=${directory}/config.xml`]
+  const broken = (sentence: string): void => {
+    log('error', `An engine worker broke: ${sentence}`)
+    process.exit(1)
+  }
+  const kill = (mark: string): void => {
+    const sql = `KILL QUERY WHERE startsWith(query, '${mark}') ASYNC`
+    const statement = {
+      sql,
+      kind: 'other',
+      format: 'Null',
+      database: 'default',
+      settings: {},
+    } as const
+    control
+      .run(statement, undefined, new AbortController().signal)
+      .catch((error) => log('warn', `Cannot end a statement: ${String(error)}`))
+  }
+  const writers = [...common, ...writerArgs()]
+  const shared = { library, kill, broken }
+  const control = new Pool({ ...shared, role: 'writer', size: 1, args: writers })
+  const writer = new Pool({ ...shared, role: 'writer', size: options.writers, args: writers })
+  const reader = new Pool({
+    ...shared,
+    role: 'reader',
+    size: options.readers,
+    args: [...common, ...readerArgs(limits)],
+  })
+  const version = await control.open()
+  await writer.open()
+  await reader.open()
+  return { writer, reader, control, version }
+}
