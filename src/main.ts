@@ -7,7 +7,10 @@ import { hint } from './lib/nearest.ts'
 
 const MODES: Readonly<Record<string, () => Promise<Command>>> = {}
 
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {}
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  config: async () => (await import('./cli/config.ts')).configCommand,
+  help: async () => (await import('./cli/help.ts')).helpCommand,
+}
 
 async function main(): Promise<number> {
   const stop = new AbortController()
@@ -36,6 +39,7 @@ async function main(): Promise<number> {
 async function commandOf(
   args: readonly string[],
 ): Promise<[command: Command, rest: readonly string[]]> {
+  if (asksForHelp(args)) return [await COMMANDS['help']!(), topicsOf(args)]
   const at = args.findIndex((arg) => arg === '--mode' || arg.startsWith('--mode='))
   if (at >= 0) {
     const joined = args[at]!.startsWith('--mode=')
@@ -46,6 +50,17 @@ async function commandOf(
   if (name === undefined)
     throw new MetaflowError('misuse', 'Cannot start: no mode or command given')
   return [await pick(COMMANDS, 'command', name), args.slice(1)]
+}
+
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === '--help' || arg === '-h')
+}
+
+/** What help is asked about: the mode, or the command. */
+function topicsOf(args: readonly string[]): string[] {
+  const words = args.filter((arg) => !/^-(h|-help|-mode)$/.test(arg))
+  return words.map((word) => word.replace(/^--mode=/, ''))
 }
 
 function pick(

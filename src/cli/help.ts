@@ -1,0 +1,68 @@
+/** `metaflow --help`, and `--help` after a mode or command. */
+import { flagsHelp } from '../config/describe.ts'
+import { print } from '../lib/log.ts'
+
+const OVERVIEW = `metaflow: see every call between the programs of a machine, without touching them
+
+  metaflow --mode=demo                observe this machine and open a page on it
+  metaflow --mode=server              take what agents send, keep it, answer questions
+  metaflow --mode=agent --server URL  observe this machine and send to a server
+
+  metaflow query SQL                  ask a server
+  metaflow replay FILE                read a capture file as the agent would
+  metaflow doctor                     what this machine permits, and what is done without it
+  metaflow config print               every setting, its meaning, and where it came from
+  metaflow uninstall                  undo what was written outside the data folder
+
+  metaflow --mode=MODE --help, metaflow COMMAND --help: the flags of each
+  metaflow --version
+
+Exit codes: 0 done, 1 failed, 2 misuse. Settings: docs/settings.md.
+`
+
+const TOPICS: Readonly<Record<string, () => string>> = {
+  agent: () =>
+    `metaflow --mode=agent: observe this machine and send to a server\n\n${flagsHelp('agent')}`,
+  server: () => `metaflow --mode=server: take, keep, answer\n\n${flagsHelp('server')}`,
+  demo: () => `metaflow --mode=demo: server and agent on this machine\n\n${flagsHelp('demo')}`,
+  query: () => `metaflow query SQL: ask a server
+
+  --output table|json|csv
+      How the answer is printed.
+  --db NAME
+      Database of unqualified tables.
+${flagsHelp('client')}`,
+  replay: () => `metaflow replay FILE: read a capture file (pcap, pcapng) as the agent would
+
+  --table messages|calls|flows|metrics
+      What is printed.
+  --output jsonl|table
+      How it is printed.
+`,
+  doctor: () => `metaflow doctor: what this machine permits, capability by capability
+
+  --output text|json
+      How it is printed.
+${flagsHelp('demo')}`,
+  config: () => `metaflow config print: the settings in effect
+
+  --side agent|server|demo|client
+      Whose settings; demo has all of them.
+  --output yaml|json
+      How they are printed.
+${flagsHelp('demo')}`,
+  uninstall: () => `metaflow uninstall: undo what was written outside the data folder
+
+  --dry-run
+      Say what would be undone, and leave it.
+  --data
+      Remove the data folder too.
+${flagsHelp('demo')}`,
+}
+
+/** Prints the help of a mode or command, or of the whole. */
+export async function helpCommand(topics: readonly string[]): Promise<number> {
+  const topic = topics[0]
+  print(topic !== undefined && Object.hasOwn(TOPICS, topic) ? TOPICS[topic]!() : OVERVIEW)
+  return 0
+}
