@@ -61,7 +61,7 @@ for (const family of ['socket', 'syscall'] as const satisfies Family[])
       ])
       metaflow = new MetaFlow(directory)
       await metaflow.startServer()
-      await metaflow.startAgent(family)
+      await metaflow.startAgent(family, ['--agent-redact=false'])
     }, 180_000)
 
     afterAll(async () => {

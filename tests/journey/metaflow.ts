@@ -37,10 +37,10 @@ export class MetaFlow {
     await until(async () => (await this.#get('/healthz'))?.status === 200, 90)
   }
 
-  async startAgent(family: Family): Promise<void> {
+  async startAgent(family: Family, flags: readonly string[] = []): Promise<void> {
     this.#agent = this.#start('agent', [
       ...['--mode=agent', '--data-dir', `${this.#directory}/agent`, '--server', this.url],
-      ...['--family', family, '--redact', 'false'],
+      ...[`--agent-capture-family=${family}`, ...flags],
     ])
     await until(async () => {
       const status = (await (await this.#get('/v1/status'))?.json()) as

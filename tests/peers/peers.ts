@@ -85,6 +85,7 @@ http {
     location /ok { return 200 "fine\\n"; }
     location /missing { return 404 "no\\n"; }
     location /broken { return 500 "oh\\n"; }
+    location /count { stub_status; }
     location /file { alias ${page}/ok; }
   }
 }
