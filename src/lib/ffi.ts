@@ -1,5 +1,14 @@
 /** The one place that opens native libraries. */
-import { CString, dlopen, type FFIFunction, type Pointer, ptr, read, toArrayBuffer } from 'bun:ffi'
+import {
+  CString,
+  dlopen,
+  type FFIFunction,
+  JSCallback,
+  type Pointer,
+  ptr,
+  read,
+  toArrayBuffer,
+} from 'bun:ffi'
 
 export type NativePointer = Pointer
 /** A native function as JavaScript calls it: numbers and pointers in, a number or pointer out. */
@@ -38,4 +47,13 @@ export function viewAt(address: NativePointer, size: number): ArrayBuffer {
 /** The pointer stored at `address`. */
 export function pointerAt(address: NativePointer, offset = 0): NativePointer {
   return read.ptr(address, offset) as NativePointer
+}
+
+/** A function that native code may call, on this thread only, until it is closed. */
+export function nativeCallback(
+  call: NativeFunction,
+  signature: FFIFunction,
+): { readonly address: NativePointer; close(): void } {
+  const callback = new JSCallback(call, signature)
+  return { address: callback.ptr as NativePointer, close: () => callback.close() }
 }

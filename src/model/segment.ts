@@ -44,6 +44,8 @@ export class Segment {
   end = 0
   processId = 0
   threadId = 0
+  /** Inode of the network namespace the local end lies in; 0: unknown, or a packet. */
+  network = 0
   /** Links an inbound message to the outbound ones it caused on its thread; 0: none. */
   traceId = 0
   /** The thread's name, NUL-padded, 16 bytes at `commandAt`: who it was if /proc is too late. */

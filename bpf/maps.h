@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Settings and maps that both hook families share. User space may resize maps before loading. */
+#ifndef METAFLOW_MAPS_H
+#define METAFLOW_MAPS_H
+
+#include <bpf/bpf_helpers.h>
+
+#include "events.h"
+
+struct settings {
+	__u64 quiet_ns;        /* an ignored socket that was quiet for so long is tried again */
+	__u32 undecided_bytes; /* of a call handed over until the socket has a verdict */
+	__u32 padding;
+};
+
+const volatile struct settings settings = { .quiet_ns = 60000000000ULL, .undecided_bytes = 1024 };
+
+enum verdict { UNDECIDED = 0, DECIDED = 1, MUTED = 2 };
+
+/* One direction of a TCP socket: where it stands, and the stretch below that was never seen. */
+struct lane {
+	__u32 end;
+	__u32 gap_from;
+	__u32 gap_to;
+	__u32 started;
+};
+
+struct socket_state {
+	__u64 key;
+	__u64 seen; /* ns of the last call of an ignored socket */
+	__u64 inode;
+	__u32 generation;
+	__u32 limit;
+	__u8 verdict;
+	__u8 role;
+	__u8 reported;
+	__u8 padding;
+	__u32 locked;
+	struct lane lanes[2];
+};
+
+/* What a thread is about: the trace id it carries, and where in a vector of messages it is. */
+struct thread {
+	__u64 trace;
+	__u64 socket;
+	__u64 vector;
+	__u64 vector_socket;
+	__u32 next;
+	__u32 last;
+};
+
+struct scratch {
+	struct event event;
+	/* Twice as long as what is used: the verifier adds the largest offset to the largest length. */
+	__u8 bytes[2 * BYTES_ALL];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct control);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* Socket key -> bytes per call. The least recently used gives way: its socket keeps what it read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u32);
+} verdicts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u8);
+} muted_processes SEC(".maps");
+
+/* network << 32 | port << 16 | other end's port (0: whoever connects): ends of muted processes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u8);
+} muted_ends SEC(".maps");
+
+/* Where an event is put together: one for each direction and processor (user space sets how many). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+#endif

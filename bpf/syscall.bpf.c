@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The hook family for kernels without sock_send_length (before 6.3): the exit of every system call.
+ * The arguments are still in the registers there, so that its entry need not be hooked at all. The
+ * socket is found from the descriptor, by casts: helpers do not take such a pointer.
+ */
+#include "types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "events.h"
+
+#define READ(sk, field) BPF_CORE_READ(sk, field)
+
+static __always_inline __u32 network_of(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+static __always_inline __u32 tcp_end(struct sock *sk, __u32 direction)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+
+	return direction == SEND ? BPF_CORE_READ(tcp, write_seq) : BPF_CORE_READ(tcp, copied_seq);
+}
+
+#include "calls.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Inodes stand in for cookies above what a double holds of them together. */
+#define KEY_OF_INODE (1ULL << 52)
+
+/* By the socket's address: TCP sockets leave it when destroyed, others are known by their inode. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct socket_state);
+} states SEC(".maps");
+
+struct found {
+	struct sock *sk;
+	__u64 inode;
+};
+
+static __always_inline struct found socket_at(struct task_struct *task, __u32 descriptor)
+{
+	struct found found = {};
+	struct fdtable *table = task->files->fdt;
+	struct file *file = 0;
+
+	if (descriptor >= table->max_fds ||
+	    bpf_probe_read_kernel(&file, sizeof(file), table->fd + descriptor) || !file)
+		return found;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	if ((BPF_CORE_READ(inode, i_mode) & MODE_FORMAT) != MODE_SOCKET)
+		return found;
+	found.inode = BPF_CORE_READ(inode, i_ino);
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	found.sk = BPF_CORE_READ(socket, sk);
+	return found;
+}
+
+static __always_inline struct socket_state *state_named(__u64 address, __u64 key, __u64 inode)
+{
+	struct socket_state fresh = { .key = key, .inode = inode };
+
+	bpf_map_update_elem(&states, &address, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&states, &address);
+}
+
+static __always_inline struct socket_state *state_of(struct found *found)
+{
+	__u64 address = (__u64)found->sk;
+	struct socket_state *state = bpf_map_lookup_elem(&states, &address);
+
+	if (state && !state->inode)
+		state->inode = found->inode;
+	if (state && state->inode == found->inode)
+		return state;
+	struct sock *sk = found->sk;
+	__u64 cookie = READ(sk, __sk_common.skc_cookie.counter);
+	return state_named(address, cookie ? cookie : found->inode | KEY_OF_INODE, found->inode);
+}
+
+/* A connection's state made at its birth, where the socket may be asked for its cookie. */
+static __always_inline struct socket_state *state_born(struct sock *sk)
+{
+	__u64 address = (__u64)sk;
+	struct socket_state *state = bpf_map_lookup_elem(&states, &address);
+
+	return state ? state : state_named(address, bpf_get_socket_cookie(sk), 0);
+}
+
+/* What a call moved on one socket: of several messages, the one that `index` names. */
+struct exit {
+	struct found found;
+	__u64 vector;
+	__u32 direction;
+	__u32 left; /* bytes of the messages that are still to come */
+	__u32 drops;
+};
+
+static long measure_message(__u32 index, struct exit *exit)
+{
+	__u32 length = 0;
+
+	bpf_probe_read_user(&length, sizeof(length),
+			    (const void *)(exit->vector + index * MESSAGE_STRIDE +
+					   sizeof(struct user_message)));
+	exit->left += length;
+	return 0;
+}
+
+static __always_inline void report_call(struct exit *exit, struct call *call)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct socket_state *state = state_of(&exit->found);
+
+	if (!state)
+		count(COUNT_STATE_FULL);
+	if (!state || !is_shown(state, generation_now()))
+		return;
+	struct thread *thread =
+		bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (exit->drops)
+		call->buffer = 0;
+	report(exit->found.sk, state, thread, call);
+}
+
+static long report_message(__u32 index, struct exit *exit)
+{
+	__u64 at = exit->vector + index * MESSAGE_STRIDE;
+	struct call call = { .direction = exit->direction };
+
+	bpf_probe_read_user(&call.size, sizeof(call.size),
+			    (const void *)(at + sizeof(struct user_message)));
+	exit->left -= call.size;
+	call.skip = exit->left;
+	describe_message(&call, at);
+	if (call.size)
+		report_call(exit, &call);
+	return 0;
+}
+
+static __always_inline bool is_captured(struct sock *sk, __u64 bytes)
+{
+	__u16 family = READ(sk, __sk_common.skc_family);
+	__u16 protocol = READ(sk, sk_protocol);
+
+	if ((family == FAMILY_INET || family == FAMILY_INET6) &&
+	    (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP))
+		return true;
+	count(family == FAMILY_UNIX ? COUNT_UNIX_MESSAGES : COUNT_UNSUPPORTED);
+	if (family == FAMILY_UNIX)
+		count_more(COUNT_UNIX_BYTES, bytes);
+	return false;
+}
+
+static __always_inline bool is_send_call(__u64 number)
+{
+	return number == CALL_WRITE || number == CALL_SENDTO || number == CALL_SENDMSG ||
+	       number == CALL_WRITEV || number == CALL_SENDFILE || number == CALL_SENDMMSG ||
+	       number == CALL_PWRITEV2;
+}
+
+static __always_inline bool is_receive_call(__u64 number)
+{
+	return number == CALL_READ || number == CALL_RECVFROM || number == CALL_RECVMSG ||
+	       number == CALL_READV || number == CALL_RECVMMSG || number == CALL_PREADV2;
+}
+
+static __always_inline __u32 flags_of(struct pt_regs *regs, __u64 number)
+{
+	if (number == CALL_RECVMSG)
+		return ARGUMENT_3(regs);
+	return number == CALL_RECVFROM || number == CALL_RECVMMSG ? ARGUMENT_4(regs) : 0;
+}
+
+static __always_inline int moved(struct task_struct *task, struct pt_regs *regs, long result,
+				 struct exit *exit, __u32 descriptor)
+{
+	__u64 number = CALL_NUMBER(regs);
+	__u32 flags = flags_of(regs, number);
+	struct call call = { .direction = exit->direction, .size = result };
+
+	if (flags & (MESSAGE_PEEK | MESSAGE_ERRQUEUE | MESSAGE_OOB))
+		return 0;
+	exit->found = socket_at(task, descriptor);
+	struct sock *sk = exit->found.sk;
+	if (!sk || !is_captured(sk, result))
+		return 0;
+	exit->drops = flags & MESSAGE_TRUNC && READ(sk, sk_protocol) == PROTOCOL_TCP;
+	if (is_vector_call(number)) {
+		exit->vector = ARGUMENT_2(regs);
+		bpf_loop(at_most(result, MESSAGES_MAX), measure_message, exit, 0);
+		bpf_loop(at_most(result, MESSAGES_MAX), report_message, exit, 0);
+		return 0;
+	}
+	if (!describe(&call, regs, number))
+		count(COUNT_SPLICED);
+	report_call(exit, &call);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(left, struct pt_regs *regs, long result)
+{
+	__u64 number = CALL_NUMBER(regs);
+	struct exit exit = {};
+
+	if (result <= 0)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool receives = is_receive_call(number) || number == CALL_SPLICE;
+	if (number == CALL_IO_URING_ENTER)
+		count(COUNT_URING_CALLS);
+	if (!receives && !is_send_call(number))
+		return 0;
+	exit.direction = receives ? RECEIVE : SEND;
+	if (IS_COMPAT(task))
+		count(COUNT_COMPAT);
+	else
+		moved(task, regs, result, &exit, ARGUMENT_1(regs));
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(changed, struct sock *sk, int before, int after)
+{
+	if (READ(sk, sk_protocol) != PROTOCOL_TCP)
+		return 0;
+	if (after == STATE_LISTEN)
+		mute_listener(sk);
+	if (after == STATE_ESTABLISHED || after == STATE_SYN_SENT)
+		begin(sk, state_born(sk), role_after(before, after));
+	return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroyed, struct sock *sk)
+{
+	__u64 address = (__u64)sk;
+	struct socket_state *state = bpf_map_lookup_elem(&states, &address);
+
+	if (state)
+		report_close(sk, state);
+	bpf_map_delete_elem(&states, &address);
+	return 0;
+}

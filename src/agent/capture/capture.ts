@@ -1,0 +1,163 @@
+/** Puts the kernel programs in place: which family, how large a ring, whom they never show. */
+import { readFileSync } from 'node:fs'
+import socketPath from '../../../embed/socket.bpf.o' with { type: 'file' }
+import syscallPath from '../../../embed/syscall.bpf.o' with { type: 'file' }
+import type { Sample } from '../../lib/counters.ts'
+import { MetaflowError } from '../../lib/errors.ts'
+import { log } from '../../lib/log.ts'
+import { COUNTERS, SETTINGS, SETTINGS_SIZE } from './layout.ts'
+import { BpfObject, libbpf, logLines } from './libbpf.ts'
+import { listeningPorts } from './listeners.ts'
+import { Mappings, READ_WRITE } from './memory.ts'
+import { hasTracepoint, loadFailure, missingPermit } from './permits.ts'
+import type { CaptureHandle } from './ring.ts'
+
+/** The socket hooks (Linux 6.3 and later), or every system call's exit. */
+export type Family = 'socket' | 'syscall'
+type CounterName = (typeof COUNTERS)[number] | 'missed'
+/** What the kernel counted; `missed`: a hook did not run since it was running already. */
+export type CaptureCounts = Readonly<Record<CounterName, number>>
+
+export type CaptureOptions = {
+  readonly family?: Family | 'auto'
+  /** A power of two, at least a page. */
+  readonly ringBytes?: number
+  /** Of a call, until its socket has a verdict. */
+  readonly undecidedBytes?: number
+  /** An ignored socket that was quiet for so long is tried again. */
+  readonly quietMs?: number
+  /** Never shown, nor whoever talks to them on this host. */
+  readonly mutedProcessIds: readonly number[]
+}
+
+export const RING_BYTES_DEFAULT: number = 8 << 20
+const OBJECTS: Readonly<Record<Family, string>> = { socket: socketPath, syscall: syscallPath }
+const UNDECIDED_BYTES_DEFAULT = 1024
+const QUIET_MS_DEFAULT = 60_000
+/** Offset and least size of `recursion_misses` in struct bpf_prog_info (linux/bpf.h, 5.12). */
+const MISSES_AT = 208
+const INFO_BYTES = 232
+
+/** Kernel programs at work. Close it, or the process's end does. */
+export class Capture {
+  readonly family: Family
+  readonly handle: CaptureHandle
+  readonly #object: BpfObject
+  readonly #mappings = new Mappings()
+  readonly #generation: Int32Array
+  readonly #processors = libbpf().libbpf_num_possible_cpus()
+
+  constructor(object: BpfObject, family: Family, ringBytes: number) {
+    this.family = family
+    this.#object = object
+    const controlFd = object.mapFd('control')
+    const page = this.#mappings.map(controlFd, this.#mappings.pageBytes, READ_WRITE)
+    if (!page) throw new MetaflowError('failed', 'Cannot map the control page: mmap was refused')
+    this.#generation = new Int32Array(page, 0, 1)
+    Atomics.store(this.#generation, 0, 1)
+    this.handle = {
+      ringFd: object.mapFd('ring'),
+      ringBytes,
+      verdictsFd: object.mapFd('verdicts'),
+      controlFd,
+    }
+  }
+
+  /** Mutes a process, whatever it listens on, and whoever of this host talks to it. */
+  muteProcess(processId: number): void {
+    const { bpf_map_update_elem: update } = libbpf()
+    const yes = Uint8Array.of(1)
+    update(this.#object.mapFd('muted_processes'), Uint32Array.of(processId), yes, 0)
+    const { network, ports } = listeningPorts(processId)
+    for (const port of ports) {
+      const end = (BigInt(network) << 32n) | (BigInt(port) << 16n)
+      update(this.#object.mapFd('muted_ends'), BigUint64Array.of(end), yes, 0)
+    }
+    Atomics.add(this.#generation, 0, 1)
+  }
+
+  /** Reads the kernel's counters: a few system calls, so at most every second or so. */
+  counters(): CaptureCounts {
+    const fd = this.#object.mapFd('counters')
+    const values = new BigUint64Array(this.#processors)
+    const counts: Record<string, number> = { missed: this.#missed() }
+    for (const [index, name] of COUNTERS.entries()) {
+      libbpf().bpf_map_lookup_elem(fd, Uint32Array.of(index), values)
+      counts[name] = Number(values.reduce((sum, value) => sum + value, 0n))
+    }
+    return counts as CaptureCounts
+  }
+
+  #missed(): number {
+    let missed = 0
+    for (const fd of this.#object.programFds()) {
+      const info = new BigUint64Array(INFO_BYTES / 8)
+      if (libbpf().bpf_obj_get_info_by_fd(fd, info, Uint32Array.of(INFO_BYTES)) === 0)
+        missed += Number(info[MISSES_AT / 8])
+    }
+    return missed
+  }
+
+  /** The counters as metrics: `capture_<what>_total`. */
+  samples(): Sample[] {
+    return Object.entries(this.counters()).map(([name, value]) => ({
+      name: `capture_${name}_total`,
+      help: `Counted in the kernel by capture: ${name.replace('_', ' ')}.`,
+      labels: { family: this.family },
+      value,
+    }))
+  }
+
+  /** Detaches and unloads everything. Close rings first. */
+  close(): void {
+    this.#mappings.close()
+    this.#object.close()
+  }
+}
+
+/**
+ * Loads and attaches the kernel programs. Throws a MetaflowError that says what the host lacks and
+ * what to do about it.
+ */
+export function openCapture(options: CaptureOptions): Capture {
+  const because = missingPermit()
+  if (because !== undefined) throw new MetaflowError('unsupported', because)
+  const wanted = options.family ?? 'auto'
+  const socket = hasTracepoint('sock_send_length') && hasTracepoint('sock_recv_length')
+  if (wanted === 'socket' && !socket)
+    throw new MetaflowError(
+      'unsupported',
+      'Cannot use the socket hooks: this kernel has no sock_send_length (Linux 6.3 and later ' +
+        'have it); choose the syscall family',
+    )
+  if (wanted !== 'auto') return open(wanted, options)
+  if (!socket) return open('syscall', options)
+  try {
+    return open('socket', options)
+  } catch (error) {
+    log('warn', `${(error as Error).message}; trying the syscall hooks`)
+    return open('syscall', options)
+  }
+}
+
+function open(family: Family, options: CaptureOptions): Capture {
+  const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT
+  const object = new BpfObject(readFileSync(OBJECTS[family]))
+  try {
+    object.resize('ring', ringBytes)
+    object.resize('scratches', 2 * libbpf().libbpf_num_possible_cpus())
+    const settings = object.settings(SETTINGS_SIZE)
+    const undecided = options.undecidedBytes ?? UNDECIDED_BYTES_DEFAULT
+    const quiet = BigInt(options.quietMs ?? QUIET_MS_DEFAULT) * 1_000_000n
+    settings.setUint32(SETTINGS.undecided_bytes, undecided, true)
+    settings.setBigUint64(SETTINGS.quiet_ns, quiet, true)
+    object.load()
+    const capture = new Capture(object, family, ringBytes)
+    for (const processId of options.mutedProcessIds) capture.muteProcess(processId)
+    object.attach()
+    return capture
+  } catch (error) {
+    object.close()
+    throw error instanceof MetaflowError ? error : loadFailure(error, logLines)
+  }
+}

@@ -1,0 +1,9 @@
+/** What scripts/build-bpf puts into embed/: `with { type: 'file' }` gives the path of each. */
+declare module '*.bpf.o' {
+  const path: string
+  export default path
+}
+declare module '*.so.1' {
+  const path: string
+  export default path
+}

@@ -1,0 +1,86 @@
+/** What the host must permit before its sockets can be observed, and what to do where it does not. */
+import { existsSync, readFileSync } from 'node:fs'
+import { MetaflowError } from '../../lib/errors.ts'
+import { LoadError } from './libbpf.ts'
+
+/** Numbers of linux/capability.h. */
+const CAP_SYS_ADMIN = 21
+const CAP_PERFMON = 38
+const CAP_BPF = 39
+const ERRNO = { EPERM: 1, ENOENT: 2, ENOMEM: 12, EACCES: 13, EINVAL: 22, ESRCH: 3 } as const
+const TYPES = '/sys/kernel/btf/vmlinux'
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** The effective capabilities of this process, as /proc says. */
+function capabilities(): bigint {
+  const hex = /^CapEff:\s*([0-9a-f]+)/m.exec(textOf('/proc/self/status'))?.[1]
+  return BigInt(`0x${hex ?? '0'}`)
+}
+
+/**
+ * The sentence that says what this host lacks for capture, or undefined where nothing is known to
+ * be missing. Reads /proc and /sys only.
+ */
+export function missingPermit(): string | undefined {
+  const owned = capabilities()
+  const has = (bit: number): boolean => ((owned >> BigInt(bit)) & 1n) === 1n
+  if (!has(CAP_SYS_ADMIN) && !(has(CAP_BPF) && has(CAP_PERFMON)))
+    return (
+      'Cannot observe sockets: this process has neither CAP_SYS_ADMIN nor CAP_BPF with ' +
+      'CAP_PERFMON; run it as root, or grant AmbientCapabilities=CAP_BPF CAP_PERFMON'
+    )
+  if (!existsSync(TYPES))
+    return (
+      `Cannot observe sockets: ${TYPES} is absent; the kernel must be built with ` +
+      'CONFIG_DEBUG_INFO_BTF (Debian 11 and later are)'
+    )
+  if (/\[confidentiality\]/.test(textOf('/sys/kernel/security/lockdown')))
+    return (
+      'Cannot observe sockets: kernel lockdown is "confidentiality", which forbids reading ' +
+      'memory by BPF; boot with lockdown=integrity or none'
+    )
+  return undefined
+}
+
+/** The error of a failed load in a sentence; `log` is what libbpf had to say. */
+export function loadFailure(thrown: unknown, log: readonly string[]): MetaflowError {
+  const because = missingPermit()
+  if (because !== undefined) return new MetaflowError('unsupported', because, thrown)
+  const errno = thrown instanceof LoadError ? thrown.errno : 0
+  const said = log.at(-1)?.replace(/\s+/g, ' ') ?? ''
+  if (errno === ERRNO.EPERM || errno === ERRNO.EACCES)
+    return new MetaflowError(
+      'forbidden',
+      'Cannot observe sockets: the kernel refused the programs; a container needs --privileged, ' +
+        `or a security module forbids bpf() (${said})`,
+      thrown,
+    )
+  if (errno === ERRNO.ENOMEM)
+    return new MetaflowError(
+      'unavailable',
+      'Cannot observe sockets: no memory for the kernel maps; raise the memory limit, or ' +
+        'lower the ring size',
+      thrown,
+    )
+  const state = thrown instanceof Error ? thrown.message : String(thrown)
+  return new MetaflowError('unsupported', `Cannot observe sockets: ${state} (${said})`, thrown)
+}
+
+/**
+ * True where the kernel declares the tracepoint: its BTF holds the name of its type. The file's
+ * 6 MB are searched once, at start.
+ */
+export function hasTracepoint(name: string): boolean {
+  try {
+    return readFileSync(TYPES).includes(`btf_trace_${name}\0`)
+  } catch {
+    return false
+  }
+}

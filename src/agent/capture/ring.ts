@@ -1,0 +1,183 @@
+/**
+ * Reads the kernel's ring in place, without a call: libc's mmap gives the consumer's page
+ * (writable), and behind it the producer's page and the data, mapped twice so that no record is
+ * torn at the end (https://docs.kernel.org/bpf/ringbuf.html). Runs in a Worker.
+ */
+import { MetaflowError } from '../../lib/errors.ts'
+import { addressOf, openLibrary } from '../../lib/ffi.ts'
+import { type Role, Segment, type SegmentSink } from '../../model/segment.ts'
+import { EVENT, EVENT_SIZE, RECORD_BUSY, RECORD_DISCARD, RECORD_HEADER } from './layout.ts'
+import { Mappings, READ, READ_WRITE } from './memory.ts'
+
+/** What a Worker needs to read what the main thread opened: plain numbers, to be posted. */
+export type CaptureHandle = {
+  readonly ringFd: number
+  readonly ringBytes: number
+  readonly verdictsFd: number
+  readonly controlFd: number
+}
+
+const BPF_SYSCALL = 321
+const BPF_MAP_UPDATE_ELEM = 2
+const BPF_ANY = 0n
+const BPF_NOEXIST = 1n
+/** Room in the ring is given back at least this often while much is read at once. */
+const RELEASE_BYTES = 65_536
+const TWO_32 = 4_294_967_296
+const ROLES: readonly Role[] = ['unknown', 'client', 'server']
+
+const SIGNATURES = {
+  syscall: { args: ['usize', 'usize', 'ptr', 'usize'], returns: 'i32' },
+} as const
+
+export class Ring {
+  /** Records shorter than an event: none, unless object and program are of different builds. */
+  malformed = 0
+  /** Verdicts that the kernel would not take. */
+  refused = 0
+  readonly #libc = openLibrary('libc.so.6', SIGNATURES)
+  readonly #mask: number
+  readonly #consumed: BigUint64Array
+  readonly #produced: Uint32Array
+  readonly #words: Uint32Array
+  readonly #generation: Int32Array
+  readonly #segment = new Segment()
+  readonly #mappings = new Mappings()
+  readonly #key = new BigUint64Array(1)
+  readonly #value = new Uint32Array(1)
+  /** union bpf_attr of BPF_MAP_UPDATE_ELEM: map, key, value, flags. */
+  readonly #attribute = new BigUint64Array(4)
+  #consumer: number
+
+  constructor(handle: CaptureHandle) {
+    const { ringFd, ringBytes, controlFd, verdictsFd } = handle
+    const { pageBytes } = this.#mappings
+    this.#mask = ringBytes - 1
+    this.#consumed = new BigUint64Array(this.#map(ringFd, pageBytes, READ_WRITE), 0, 1)
+    const data = this.#map(ringFd, pageBytes + 2 * ringBytes, READ, pageBytes)
+    this.#produced = new Uint32Array(data, 0, 2)
+    this.#words = new Uint32Array(data, pageBytes)
+    this.#segment.bytes = new Uint8Array(data, pageBytes)
+    this.#segment.addresses = this.#segment.bytes
+    this.#segment.command = this.#segment.bytes
+    this.#generation = new Int32Array(this.#map(controlFd, pageBytes, READ_WRITE), 0, 1)
+    this.#consumer = Number(this.#consumed[0])
+    this.#attribute[0] = BigInt(verdictsFd)
+    this.#attribute[1] = BigInt(addressOf(this.#key))
+    this.#attribute[2] = BigInt(addressOf(this.#value))
+  }
+
+  #map(fd: number, bytes: number, protection: number, offset = 0): ArrayBuffer {
+    const view = this.#mappings.map(fd, bytes, protection, offset)
+    if (view) return view
+    this.close()
+    throw new MetaflowError('failed', 'Cannot map the ring of the kernel: mmap was refused')
+  }
+
+  /**
+   * Where the kernel has written up to. Its page is read-only: Atomics.load would write and crash.
+   * Both halves are read until the high one holds still.
+   */
+  #producer(): number {
+    const produced = this.#produced
+    for (;;) {
+      const high = produced[1]!
+      const low = produced[0]!
+      if (high === produced[1]) return high * TWO_32 + low
+    }
+  }
+
+  /**
+   * Gives every event that is there to `sink`, oldest first, and answers their number. What the
+   * segment points to is given back to the kernel once `sink` has returned.
+   */
+  poll(sink: SegmentSink): number {
+    const words = this.#words
+    const mask = this.#mask
+    let left = this.#producer() - this.#consumer
+    let at = Number(BigInt.asUintN(32, BigInt(this.#consumer))) & mask
+    let unreleased = 0
+    let events = 0
+    while (left > 0) {
+      const header = words[at >>> 2]!
+      // Its writer is at it still, and what lies behind it must wait.
+      if (header >= RECORD_BUSY) break
+      const length = header & (RECORD_DISCARD - 1)
+      const total = (length + RECORD_HEADER + 7) & ~7
+      if (length < EVENT_SIZE) this.malformed++
+      else if (header < RECORD_DISCARD) {
+        this.#fill(at + RECORD_HEADER)
+        sink(this.#segment)
+        events++
+      }
+      at = (at + total) & mask
+      left -= total
+      unreleased += total
+      if (unreleased >= RELEASE_BYTES) unreleased = this.#release(unreleased)
+    }
+    if (unreleased > 0) this.#release(unreleased)
+    return events
+  }
+
+  #release(bytes: number): 0 {
+    this.#consumer += bytes
+    Atomics.store(this.#consumed, 0, BigInt(this.#consumer))
+    return 0
+  }
+
+  #fill(at: number): void {
+    const words = this.#words
+    const segment = this.#segment
+    const word = at >>> 2
+    const ports = words[word + (EVENT.local_port >> 2)]!
+    const kinds = words[word + (EVENT.kind >> 2)]!
+    segment.key = words[word + 1]! * TWO_32 + words[word]!
+    segment.time = Math.floor((words[word + 3]! * TWO_32 + words[word + 2]!) / 1000)
+    segment.traceId = words[word + 5]! * TWO_32 + words[word + 4]!
+    segment.sequence = words[word + (EVENT.sequence >> 2)]!
+    segment.size = words[word + (EVENT.size >> 2)]!
+    segment.processId = words[word + (EVENT.tgid >> 2)]!
+    segment.threadId = words[word + (EVENT.tid >> 2)]!
+    segment.network = words[word + (EVENT.network >> 2)]!
+    segment.localPort = ports & 0xffff
+    segment.remotePort = ports >>> 16
+    segment.kind = (kinds & 0xff) === 0 ? 'data' : 'close'
+    segment.direction = (kinds & 0xff00) === 0 ? 'send' : 'receive'
+    segment.role = ROLES[(kinds >>> 16) & 3]!
+    segment.protocol = kinds >>> 24
+    segment.isIpv4 = (words[word + (EVENT.ipv4 >> 2)]! & 0xff) !== 0
+    segment.localAt = at + EVENT.local
+    segment.remoteAt = at + EVENT.remote
+    segment.commandAt = at + EVENT.command
+    segment.start = at + EVENT_SIZE
+    segment.end = segment.start + words[word + (EVENT.captured >> 2)]!
+  }
+
+  /**
+   * Says how many bytes of each call on a socket are shown. A socket without a verdict asks at each
+   * call, so a first one costs one map entry; only a changed one makes every socket ask again.
+   */
+  setVerdict(key: number, bytesPerCall: number): void {
+    this.#key[0] = BigInt(key)
+    this.#value[0] = bytesPerCall
+    if (this.#update(BPF_NOEXIST)) return
+    if (this.#update(BPF_ANY)) Atomics.add(this.#generation, 0, 1)
+    else this.refused++
+  }
+
+  #update(flags: bigint): boolean {
+    this.#attribute[3] = flags
+    const { syscall } = this.#libc
+    return syscall(BPF_SYSCALL, BPF_MAP_UPDATE_ELEM, this.#attribute, 32) === 0
+  }
+
+  /** Unmaps the ring; no segment may be read afterwards. */
+  close(): void {
+    this.#mappings.close()
+  }
+}
+
+/** Opens the ring of a capture: in a Worker, from the handle that the main thread posted. */
+export function openRing(handle: CaptureHandle): Ring {
+  return new Ring(handle)
+}
