@@ -1,0 +1,235 @@
+import { Counters } from '../../lib/counters.ts'
+import type { Env } from '../../lib/env.ts'
+import { MetaflowError, sentenceOf } from '../../lib/errors.ts'
+import { log } from '../../lib/log.ts'
+import type { Name, NameIds } from '../../model/name.ts'
+import { qualifiedName, type Table } from '../../model/tables/table.ts'
+import { decodeBlock } from '../../wire/block.ts'
+import { readHeader } from '../../wire/header.ts'
+import { type Partitioned, partitionBlock } from './partition.ts'
+import type { SetAside } from './set-aside.ts'
+import { type EncodeNative, type Part, type Store, TAGS_PER_SEGMENT } from './store.ts'
+
+/** Where blocks wait to be stored: the receiver. */
+export type Source = {
+  /** The oldest sealed segment that has rows of `table` to be stored. */
+  next(table: number): number | undefined
+  /** The segment's blocks of `table`: the same at every call. */
+  blocks(segment: number, table: number): readonly SourceBlock[]
+  /** Resolves once it is synced that the table's rows up to `segment` are stored. */
+  advance(table: number, segment: number): Promise<void>
+}
+
+export type SourceBlock = {
+  /** Its place among the segment's blocks, from 1. */
+  readonly place: number
+  /** When the server took it, wall µs. */
+  readonly received: number
+  readonly bytes: Uint8Array
+}
+
+export type InserterOptions = {
+  readonly env: Env
+  readonly table: Table
+  readonly source: Source
+  readonly store: Store
+  readonly encode: EncodeNative
+  /** Ids of an agent and its names; they survive a power cut when it resolves. */
+  readonly resolve: (agent: string, names: readonly Name[]) => Promise<Tags>
+  readonly setAside: SetAside
+}
+
+type Tags = { readonly agentId: number; readonly ids: NameIds }
+/** A block's rows of one partition, ready to be sent. */
+type Share = { readonly block: SourceBlock; readonly part: Part }
+type Taken = {
+  readonly partitions: ReadonlyMap<number, Share[]>
+  readonly rows: number
+  readonly clamped: number
+}
+
+const PAUSE_MS = 250
+const PAUSE_MS_MAX = 30_000
+
+/**
+ * Stores one table's rows, segment after segment, each partition's in one insert.
+ *
+ * An insert whose outcome is unknown (at most one: the next is sent only once this one's segment
+ * is marked, synced) is looked up by `_segment` and partition before it is sent again. An insert
+ * refused for its content is sent block by block under tags of their own; what is then refused is
+ * set aside. Since tags only grow, the greatest that is found says all that is stored.
+ */
+export class Inserter {
+  /** In and out in rows. */
+  readonly counters: Counters<'refused' | 'unreadable'>
+  /** Rows whose time was more than a day from the server's. */
+  clamped = 0
+  /** Inserts that were found stored when they were to be sent again. */
+  found = 0
+  inserts = 0
+  readonly #options: InserterOptions
+  /** Whether the first insert from here on was perhaps sent before. */
+  #isUnsure = true
+  #failures = 0
+  #isStopping = false
+  #running: Promise<void> = Promise.resolve()
+  #isRunning = false
+  #wakeEarly: () => void = () => undefined
+  /** Blocks of the segment under way that were set aside: a segment tried again counts them once. */
+  readonly #aside = new Set<string>()
+
+  constructor(options: InserterOptions) {
+    this.#options = options
+    this.counters = new Counters(`inserter_${options.table.name}`, ['refused', 'unreadable'])
+  }
+
+  /** Goes on where there is something to store; call it when a segment was sealed. */
+  wake(): void {
+    if (this.#isRunning || this.#isStopping) return
+    this.#isRunning = true
+    this.#running = this.#run()
+  }
+
+  /** Resolves when all sealed segments are stored, or at the next failure. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    this.#wakeEarly()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { table, source } = this.#options
+    for (;;) {
+      const segment = source.next(table.number)
+      if (segment === undefined) break
+      try {
+        const taken = await this.#store(segment)
+        await source.advance(table.number, segment)
+        this.counters.in += taken.rows
+        this.clamped += taken.clamped
+        this.#aside.clear()
+        this.#isUnsure = false
+        this.#failures = 0
+      } catch (error) {
+        this.#isUnsure = true
+        log('warn', `Cannot store ${qualifiedName(table)}: ${sentenceOf(error)}`, { segment })
+        if (this.#isStopping) break
+        await this.#pause()
+      }
+    }
+    this.#isRunning = false
+  }
+
+  async #store(segment: number): Promise<Taken> {
+    const { table, store } = this.#options
+    const base = segment * TAGS_PER_SEGMENT
+    const stored = this.#isUnsure
+      ? await store.greatestByPartition(table, base, base + TAGS_PER_SEGMENT - 1)
+      : new Map<number, number>()
+    const taken = await this.#take(segment, base)
+    for (const [partition, shares] of taken.partitions) {
+      const greatest = stored.get(partition)
+      if (greatest === base) {
+        this.found++
+        this.counters.out += rowsOf(shares)
+      } else if (greatest !== undefined) await this.#sendAlone(partition, shares, greatest)
+      else if (!(await this.#send(partition, shares, base)))
+        await this.#sendAlone(partition, shares, base)
+    }
+    return taken
+  }
+
+  /** The segment's rows by partition, tagged and clamped; blocks without any are left out. */
+  async #take(segment: number, base: number): Promise<Taken> {
+    const { table, source, resolve } = this.#options
+    const partitions = new Map<number, Share[]>()
+    let rows = 0
+    let clamped = 0
+    for (const block of source.blocks(segment, table.number)) {
+      const decoded = this.#decode(segment, block)
+      if (!decoded) continue
+      rows += decoded.block.header.rows
+      clamped += decoded.clamped
+      const { header, names } = decoded.block
+      const { agentId, ids } = await resolve(header.agent, names)
+      for (const [partition, chosen] of decoded.partitions) {
+        const part: Part = { block: decoded.block, ids, agentId, segment: base }
+        const shares = partitions.get(partition) ?? []
+        shares.push({ block, part: chosen === 'all' ? part : { ...part, rows: chosen } })
+        partitions.set(partition, shares)
+      }
+    }
+    return { partitions, rows, clamped }
+  }
+
+  #decode(segment: number, block: SourceBlock): Partitioned | undefined {
+    try {
+      return partitionBlock(this.#options.table, decodeBlock(block.bytes), block.received)
+    } catch (error) {
+      const { rows } = readHeader(block.bytes)
+      if (this.#setAside(segment, block, sentenceOf(error)))
+        this.counters.dropped.unreadable += rows
+      return undefined
+    }
+  }
+
+  /** Answers whether it is the first time. */
+  #setAside(segment: number, block: SourceBlock, why: string): boolean {
+    const key = `${block.place} ${why}`
+    if (this.#aside.has(key)) return false
+    this.#aside.add(key)
+    this.#options.setAside.keep({ table: this.#options.table, segment, block, why })
+    return true
+  }
+
+  /** Sends shares as one insert. Answers false where the engine refuses their content. */
+  async #send(partition: number, shares: readonly Share[], tag: number): Promise<boolean> {
+    const { table, store, encode } = this.#options
+    const parts = shares.map(({ part }) =>
+      part.segment === tag ? part : { ...part, segment: tag },
+    )
+    const rows = rowsOf(shares)
+    try {
+      const native = encode(table, parts)
+      this.inserts++
+      await store.insert({ table, partition, segment: tag, rows, native })
+    } catch (error) {
+      if (error instanceof MetaflowError && error.code === 'refused') return false
+      throw error
+    }
+    this.counters.out += rows
+    return true
+  }
+
+  /** Sends each share as an insert of its own, those after `greatest`: the rest was settled. */
+  async #sendAlone(partition: number, shares: readonly Share[], greatest: number): Promise<void> {
+    for (const share of shares) {
+      const { block, part } = share
+      const tag = part.segment + block.place
+      if (tag <= greatest || (await this.#send(partition, [share], tag))) continue
+      const segment = Math.floor(part.segment / TAGS_PER_SEGMENT)
+      if (this.#setAside(segment, block, `its rows of partition ${partition} were refused`))
+        this.counters.dropped.refused += rowsOf([share])
+    }
+  }
+
+  /** Waits longer after each failure, and never in step with the other tables. */
+  async #pause(): Promise<void> {
+    const { env } = this.#options
+    const ms = Math.min(PAUSE_MS * 2 ** this.#failures++, PAUSE_MS_MAX)
+    await new Promise<void>((resolve) => {
+      const cancel = env.timers.after(ms * (0.5 + env.random.fraction() / 2), resolve)
+      this.#wakeEarly = () => {
+        cancel()
+        resolve()
+      }
+    })
+    this.#wakeEarly = () => undefined
+  }
+}
+
+function rowsOf(shares: readonly Share[]): number {
+  let rows = 0
+  for (const { part } of shares) rows += part.rows?.length ?? part.block.header.rows
+  return rows
+}
