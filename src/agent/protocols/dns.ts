@@ -1,7 +1,7 @@
+import { Scratch } from '../../lib/scratch.ts'
 import { type Message, STATUS } from '../../model/message.ts'
 import { codeNames, opcodeNames, typeNames } from './dns/names.ts'
 import { type Counts, type Extent, nameEnd, Records, u16, writeName } from './dns/records.ts'
-import { Scratch } from './dns/scratch.ts'
 import {
   type Conversation,
   type Link,

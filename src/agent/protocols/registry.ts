@@ -1,6 +1,7 @@
 import { dns } from './dns.ts'
 import { http } from './http.ts'
 import type { Protocol } from './protocol.ts'
+import { redis } from './redis.ts'
 
 /** Every protocol, in the order in which equal claims are decided. */
-export const protocols: readonly Protocol[] = [http, dns]
+export const protocols: readonly Protocol[] = [http, dns, redis]

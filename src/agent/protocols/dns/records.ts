@@ -1,5 +1,5 @@
+import { Scratch } from '../../../lib/scratch.ts'
 import { typeNames } from './names.ts'
-import { Scratch } from './scratch.ts'
 
 /*
  *   name    = *( size u8 1..63, label ) ( 0 | 11 offset u14 )      an offset points backward

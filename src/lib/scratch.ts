@@ -13,6 +13,10 @@ export class Scratch {
     this.isFull = false
   }
 
+  get room(): number {
+    return this.bytes.length - this.end
+  }
+
   byte(value: number): void {
     if (this.end < this.bytes.length) this.bytes[this.end++] = value
     else this.isFull = true
@@ -20,6 +24,17 @@ export class Scratch {
 
   text(text: Uint8Array): void {
     for (let i = 0; i < text.length; i++) this.byte(text[i]!)
+  }
+
+  /** Adds `bytes[start, end)`, as much of it as fits. */
+  range(bytes: Uint8Array, start: number, end: number): void {
+    const size = Math.min(end - start, this.room)
+    if (size < end - start) this.isFull = true
+    const to = this.bytes
+    const at = this.end
+    if (size > 64) to.set(bytes.subarray(start, start + size), at)
+    else for (let i = 0; i < size; i++) to[at + i] = bytes[start + i]!
+    this.end = at + size
   }
 
   decimal(value: number): void {
