@@ -1,0 +1,195 @@
+import type { Column, Expression, Order, Query, Window } from './ast.ts'
+import type { Context } from './context.ts'
+import { resolveCall } from './resolve-call.ts'
+import { type Found, Scope } from './scope.ts'
+import { combineSides } from './sides.ts'
+import { mapChildren, mapOrder, mapWindow, walk } from './walk.ts'
+import { compareWords } from './words.ts'
+
+/** `e` with its names resolved and expanded, and its functions let through the fence. */
+export function resolve(e: Expression, scope: Scope, context: Context): Expression {
+  context.spend(1)
+  const sides = combineSides(e, scope, (one) => resolve(one, scope, context))
+  if (sides) return sides
+  const worded = compareWords(e, scope, context)
+  if (worded !== e) return mapChildren(worded, (child) => resolve(child, scope, context))
+  switch (e.kind) {
+    case 'column':
+      return resolveColumn(e, scope, context)
+    case 'call':
+      return resolveCall(e, scope, { context, resolve })
+    case 'subquery':
+    case 'exists':
+      return { ...e, query: context.resolveQuery(e.query, scope, context).query }
+    case 'alias':
+      return {
+        ...e,
+        expression: inDefinition(e.name, scope, () => resolve(e.expression, scope, context)),
+      }
+    case 'binary':
+      return resolveSet(e, scope, context)
+    case 'lambda':
+      throw context.fail(0, 'a lambda stands only among the arguments of a function')
+    case 'star':
+      throw context.fail(e.at, 'a star stands only in a list of columns')
+    default:
+      return mapChildren(e, (child) => resolve(child, scope, context))
+  }
+}
+
+/** Within an alias's own definition its name means the column, as ClickHouse has it. */
+export function inDefinition<T>(name: string, scope: Scope, read: () => T): T {
+  const nested = scope.busy.has(name)
+  scope.busy.add(name)
+  const result = read()
+  if (!nested) scope.busy.delete(name)
+  return result
+}
+
+export function resolveOrder(order: Order, scope: Scope, context: Context): Order {
+  return mapOrder(order, (e) => resolve(e, scope, context))
+}
+
+export function resolveWindow(window: Window, scope: Scope, context: Context): Window {
+  return mapWindow(window, (e) => resolve(e, scope, context))
+}
+
+/** `x IN name` reads the subquery WITH called so. */
+function resolveSet(
+  e: Extract<Expression, { kind: 'binary' }>,
+  scope: Scope,
+  context: Context,
+): Expression {
+  const left = resolve(e.left, scope, context)
+  const { right } = e
+  const name = right.kind === 'column' && right.parts.length === 1 ? right.parts[0]! : undefined
+  const isSet = e.operator === 'IN' || e.operator === 'NOT IN'
+  const common = isSet && name !== undefined ? scope.common(name) : undefined
+  if (!common) return { ...e, left, right: resolve(right, scope, context) }
+  context.spend(common.weight)
+  return { ...e, left, right: { kind: 'subquery', query: allOf(name!) } }
+}
+
+function allOf(name: string): Query {
+  const star = { kind: 'star', table: [], at: 0, except: [], replace: [], apply: [] } as const
+  return {
+    kind: 'query',
+    rest: [],
+    first: {
+      kind: 'select',
+      with: [],
+      distinct: false,
+      distinctOn: [],
+      columns: [{ expression: star, text: '*' }],
+      from: { kind: 'table', parts: [name], alias: undefined, final: false, at: 0 },
+      arrayJoin: undefined,
+      prewhere: undefined,
+      where: undefined,
+      groupBy: undefined,
+      having: undefined,
+      windows: [],
+      qualify: undefined,
+      orderBy: [],
+      limitBy: undefined,
+      limit: undefined,
+    },
+  }
+}
+
+function resolveColumn(column: Column, scope: Scope, context: Context): Expression {
+  const { parts, at } = column
+  const meaning = scope.find(parts, at)
+  if (!meaning) throw unknown(column, scope, context)
+  const { found, taken } = meaning
+  const rest = parts.slice(taken)
+  return withElements(foundExpression(found, column, context), rest, found, () => {
+    const whole = parts.slice(0, taken).join('.')
+    return context.fail(at, `${whole} has no ${rest.join('.')}`)
+  })
+}
+
+function unknown({ parts, at }: Column, scope: Scope, context: Context): Error {
+  const written = parts.join('.')
+  const near = scope.hint(parts.length > 1 ? parts.at(-1)! : written)
+  return context.fail(at, `there is no column ${written}${near}`)
+}
+
+function foundExpression(found: Found, column: Column, context: Context): Expression {
+  switch (found.kind) {
+    case 'local':
+      return { ...column, parts: [column.parts[0]!] }
+    case 'alias':
+      context.spend(weightOf(column.parts[0]!, found.scope, context))
+      return { ...column, parts: [column.parts[0]!] }
+    case 'column':
+      return found.column
+    case 'name':
+      return lookUp(found)
+    case 'sides': {
+      const name = column.parts.at(-1)
+      throw context.fail(
+        column.at,
+        `${name} has two sides: say ${name}_0 for the client's, ${name}_1 for the server's`,
+      )
+    }
+  }
+}
+
+/** The name behind an id, as the text that the engine turns into a set of ids where it filters. */
+function lookUp({ tag, id }: Extract<Found, { kind: 'name' }>): Expression {
+  return {
+    kind: 'call',
+    name: 'dictGet',
+    at: id.at,
+    args: [{ kind: 'string', value: tag.dictionary }, { kind: 'string', value: tag.attribute }, id],
+    expanded: tag.name,
+  }
+}
+
+/** Keys and values of a map column; elements of what is an alias or a lambda's parameter. */
+function withElements(
+  e: Expression,
+  rest: readonly string[],
+  found: Found,
+  refuse: () => Error,
+): Expression {
+  if (rest.length === 0) return e
+  if (found.kind === 'name') throw refuse()
+  if (found.kind === 'column' && found.info) {
+    const isMap = found.info.type.includes('Map(') && rest.length === 1
+    if (!isMap || !['keys', 'values', 'size0'].includes(rest[0]!)) throw refuse()
+    return { ...found.column, parts: [...found.column.parts, rest[0]!] }
+  }
+  return rest.reduce<Expression>((operand, element) => ({ kind: 'element', operand, element }), e)
+}
+
+const weights = new WeakMap<Expression, number>()
+
+/** How many parts an alias stands for, those of the aliases in it counted each time. */
+function weightOf(name: string, scope: Scope, context: Context): number {
+  const expression = scope.aliases.get(name)
+  if (!expression) return 1
+  const known = weights.get(expression)
+  if (known !== undefined) return known
+  weights.set(expression, 1)
+  let weight = 0
+  walk(expression, (e) => {
+    weight++
+    if (e.kind !== 'column') return
+    const inner = e.parts[0]!
+    const holder = holderOf(inner, scope)
+    if (inner !== name && holder) weight += weightOf(inner, holder, context)
+  })
+  weights.set(expression, weight)
+  return weight
+}
+
+function holderOf(name: string, scope: Scope): Scope | undefined {
+  for (let s: Scope | undefined = scope; s; s = s.parent) if (s.aliases.has(name)) return s
+  return undefined
+}
+
+/** A scope in which a lambda's parameters mean its parameters. */
+export function lambdaScope(parameters: readonly string[], parent: Scope): Scope {
+  return new Scope(parent, parameters)
+}
