@@ -1,0 +1,278 @@
+import { Counters, type Sample, samplesOf } from '../../lib/counters.ts'
+import { type ByteReader, Connection, sameAddress, UNDECIDED } from '../../model/connection.ts'
+import { IGNORE, type Segment, type SetVerdict, type Source, TCP } from '../../model/segment.ts'
+import { Order } from './order.ts'
+import { Ages, Track } from './track.ts'
+
+/** Who is who on this host, as far as flow must know. Whatever is absent is not known. */
+export type Surroundings = {
+  /** Whether one of the segment's ends is MetaFlow's own: it is never observed. */
+  readonly isMuted?: (segment: Segment) => boolean
+  /** Id of the local process that listens on a TCP port, or 0. */
+  readonly listens?: (port: number, isIpv4: boolean) => number
+  /** Index of a local process's name in the agent's `NameTable`. */
+  readonly nameProcess?: (processId: number, command: string) => number
+  /** Index of a remote address's name; 16 bytes at `at`, IPv4 in the first 4. */
+  readonly nameAddress?: (bytes: Uint8Array, at: number, isIpv4: boolean) => number
+}
+
+export type FlowOptions = Surroundings & {
+  readonly openReader: (connection: Connection) => ByteReader
+  readonly setVerdict: SetVerdict
+  /** Connections remembered; the one not used for longest gives way. */
+  readonly connectionsMax?: number
+  /** First number of connections. */
+  readonly firstFlowId?: number
+}
+
+export type FlowCause = 'muted' | 'empty' | 'duplicate' | 'evicted'
+
+const CONNECTIONS_MAX = 65_536
+/** What capture copies of sockets without a verdict. */
+const TRY_BYTES = 1024
+/** Keys of muted sockets remembered, so that what is still under way costs little. */
+const MUTED_MAX = 1024
+
+/** The connections of one pipeline: gives each its bytes in order, and capture its verdicts. */
+export class Flow {
+  readonly counters: Counters<FlowCause> = new Counters('flow', [
+    'muted',
+    'empty',
+    'duplicate',
+    'evicted',
+  ])
+  readonly #options: FlowOptions
+  readonly #sockets = new Map<number, Track>()
+  readonly #packets = new Map<number, Track>()
+  readonly #ages = new Ages()
+  readonly #order = new Order()
+  readonly #muted = new Float64Array(MUTED_MAX)
+  readonly #connectionsMax: number
+  #last: Track | undefined
+  #flowId: number
+  #now = 0
+
+  constructor(options: FlowOptions) {
+    this.#options = options
+    this.#connectionsMax = options.connectionsMax ?? CONNECTIONS_MAX
+    this.#flowId = options.firstFlowId ?? 1
+  }
+
+  get size(): number {
+    return this.#ages.size
+  }
+
+  segment(segment: Segment): void {
+    this.counters.in++
+    if (segment.time > this.#now) this.#now = segment.time
+    let track = this.#last
+    if (
+      track === undefined ||
+      track.connection.key !== segment.key ||
+      track.connection.source !== segment.source
+    ) {
+      track = this.#table(segment.source).get(segment.key)
+      if (track !== undefined) this.#ages.touch(track)
+      this.#last = track
+    }
+    if (segment.kind !== 'data') {
+      this.#changed(track, segment)
+      return
+    }
+    track ??= this.#open(segment)
+    if (track === undefined) return
+    if (segment.size <= 0) {
+      this.counters.dropped.empty++
+      return
+    }
+    track.lastTime = segment.time
+    this.#note(track, segment)
+    this.counters.out++
+    if (segment.protocol === TCP) this.#order.take(track, segment)
+    else track.reader.take(segment)
+    if (track.connection.wants !== track.verdict) this.#decide(track)
+  }
+
+  /** Gives up what waited too long; `now` is monotonic µs. */
+  tick(now: number): void {
+    if (now > this.#now) this.#now = now
+    this.#order.tick(now)
+  }
+
+  /** Forgets every connection, as if it were closed. */
+  closeAll(): void {
+    while (this.#ages.oldest !== undefined) this.#close(this.#ages.oldest, this.#now)
+  }
+
+  samples(): Sample[] {
+    const { losses } = this.#order
+    this.counters.dropped.duplicate = losses.duplicates
+    const samples = [
+      ...samplesOf(this.counters),
+      {
+        name: 'flow_connections',
+        help: 'Connections remembered.',
+        labels: {},
+        value: this.#ages.size,
+      },
+    ]
+    for (const [what, value] of Object.entries(losses))
+      samples.push({
+        name: 'flow_losses_total',
+        help: 'What the way did to TCP segments, by kind.',
+        labels: { what },
+        value,
+      })
+    return samples
+  }
+
+  #table(source: Source): Map<number, Track> {
+    return source === 'socket' ? this.#sockets : this.#packets
+  }
+
+  /** A connection opened, or one of its ends closed. */
+  #changed(known: Track | undefined, segment: Segment): void {
+    if (segment.kind === 'open') {
+      this.#opened(known, segment)
+      return
+    }
+    if (known === undefined) return
+    const way = known.way(segment.direction)
+    way.isClosed = true
+    const isOver = known.sent.isClosed && known.received.isClosed
+    if (segment.source === 'socket' || isOver || segment.protocol !== TCP)
+      this.#close(known, segment.time)
+  }
+
+  /** A connection's first sequence numbers: what comes later than they say is missing. */
+  #opened(known: Track | undefined, segment: Segment): void {
+    let track = known
+    const isAgain =
+      track !== undefined &&
+      segment.source === 'packet' &&
+      track.way(segment.direction).isStarted &&
+      ((segment.sequence - track.way(segment.direction).next) | 0) > 0
+    if (track !== undefined && isAgain) {
+      this.#close(track, segment.time)
+      track = undefined
+    }
+    if (track === undefined) {
+      track = this.#open(segment)
+      if (track === undefined) return
+      track.connection.isFresh = true
+      track.lastTime = segment.time
+    }
+    const { connection } = track
+    if (connection.role === 'unknown') this.#setRole(track, segment)
+    const way = track.way(segment.direction)
+    if (!way.isStarted && segment.sequence !== 0 && segment.protocol === TCP) {
+      way.isStarted = true
+      way.next = segment.sequence | 0
+    }
+  }
+
+  #open(segment: Segment): Track | undefined {
+    if (this.#isMuted(segment)) {
+      this.counters.dropped.muted++
+      return undefined
+    }
+    const connection = new Connection(segment, this.#flowId++)
+    const track = new Track(connection, this.#options.openReader(connection))
+    this.#setRole(track, segment)
+    this.#namePeer(connection)
+    if (this.#ages.size >= this.#connectionsMax) {
+      this.counters.dropped.evicted++
+      this.#close(this.#ages.oldest!, this.#now)
+    }
+    this.#table(segment.source).set(segment.key, track)
+    this.#ages.add(track)
+    this.#last = track
+    return track
+  }
+
+  #close(track: Track, time: number): void {
+    this.#order.flush(track)
+    this.#table(track.connection.source).delete(track.connection.key)
+    this.#ages.remove(track)
+    if (this.#last === track) this.#last = undefined
+    track.reader.close(Math.max(time, track.lastTime))
+  }
+
+  /** Who moved the bytes, and, of a datagram, whom they came from or went to. */
+  #note(track: Track, segment: Segment): void {
+    const { connection } = track
+    const { processId } = segment
+    if (processId !== connection.processId && processId !== 0) {
+      connection.processId = processId
+      const name = this.#options.nameProcess
+      if (name !== undefined) connection.localName = name(processId, commandOf(segment))
+    }
+    if (connection.isDatagram && connection.setPeer(segment)) this.#namePeer(connection)
+  }
+
+  /** Who accepted, else who listens, else who is asked first: that a reader finds out. */
+  #setRole(track: Track, segment: Segment): void {
+    const { connection } = track
+    if (connection.isDatagram) return
+    if (segment.role !== 'unknown') {
+      connection.role = segment.role
+      return
+    }
+    const { listens } = this.#options
+    if (listens === undefined || segment.source !== 'socket') return
+    if (listens(segment.localPort, segment.isIpv4) > 0) connection.role = 'server'
+    else if (isSameHost(connection) && listens(segment.remotePort, segment.isIpv4) > 0)
+      connection.role = 'client'
+  }
+
+  /** The remote end's name: its process where it listens on this host, else its address's. */
+  #namePeer(connection: Connection): void {
+    const { listens, nameProcess, nameAddress } = this.#options
+    const { remotePort, isIpv4 } = connection
+    connection.remoteProcessId = 0
+    if (remotePort === 0) {
+      connection.remoteName = 0
+      return
+    }
+    if (connection.source === 'socket' && listens !== undefined && isSameHost(connection))
+      connection.remoteProcessId = listens(remotePort, isIpv4)
+    if (connection.remoteProcessId > 0 && nameProcess !== undefined)
+      connection.remoteName = nameProcess(connection.remoteProcessId, '')
+    else if (nameAddress !== undefined)
+      connection.remoteName = nameAddress(connection.addresses, 16, isIpv4)
+  }
+
+  #isMuted(segment: Segment): boolean {
+    const { isMuted } = this.#options
+    if (isMuted === undefined) return false
+    const slot = segment.key % MUTED_MAX
+    if (this.#muted[slot] === segment.key && segment.key !== 0) return true
+    if (!isMuted(segment)) return false
+    this.#muted[slot] = segment.key
+    if (segment.source === 'socket') this.#options.setVerdict(segment.key, IGNORE)
+    return true
+  }
+
+  /** Tells capture what the connection's reader wants to see of it. */
+  #decide(track: Track): void {
+    const { connection } = track
+    track.verdict = connection.wants
+    if (connection.source !== 'socket') return
+    const bytes = connection.wants === UNDECIDED ? TRY_BYTES : connection.wants
+    this.#options.setVerdict(connection.key, bytes)
+  }
+}
+
+/** Whether both ends are on this host, as far as addresses tell. */
+function isSameHost({ addresses, isIpv4 }: Connection): boolean {
+  return (isIpv4 && addresses[16] === 127) || sameAddress(addresses, 0, addresses, 16)
+}
+
+const decoder = new TextDecoder()
+
+/** The name of the segment's thread, up to its NUL. */
+function commandOf({ command, commandAt }: Segment): string {
+  let end = commandAt
+  while (end < commandAt + 16 && end < command.length && command[end] !== 0) end++
+  return decoder.decode(command.subarray(commandAt, end))
+}

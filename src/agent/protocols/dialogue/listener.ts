@@ -1,0 +1,34 @@
+import type { Connection, Mark } from '../../../model/connection.ts'
+import type { Message } from '../../../model/message.ts'
+import type { Direction } from '../../../model/segment.ts'
+import type { Link } from '../protocol.ts'
+
+/** Who listens to a dialogue's messages: the connection's session. */
+export interface Listener extends Link {
+  /** Number of the protocol that the next messages are of. */
+  l7Protocol: number
+  /** Whose bytes are being read: `Link.pending` asks for requests of the other sender. */
+  feeding: Direction
+  /** Whether a request waits for something that travels in `direction`. */
+  isAwaited(direction: Direction): boolean
+  /** Takes a message; false: what answers what is in doubt, so the dialogue must begin anew. */
+  take(message: Message, mark: Mark): boolean
+  /** Framing is lost; answers whether both sides must be quiet before a call can be trusted. */
+  lost(time: number): boolean
+  close(time: number): void
+}
+
+export type MessageTap = (message: Message, mark: Mark, connection: Connection) => void
+
+/** Why bytes, datagrams or framing were lost. */
+export const DIALOGUE_CAUSES = [
+  'hole',
+  'wrong',
+  'too_long',
+  'gave_way',
+  'doubt',
+  'unclaimed',
+  'datagram',
+  'unfinished',
+] as const
+export type DialogueCause = (typeof DIALOGUE_CAUSES)[number]

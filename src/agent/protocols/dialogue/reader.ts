@@ -1,0 +1,230 @@
+import { type ByteReader, type Connection, UNDECIDED } from '../../../model/connection.ts'
+import { type Direction, IGNORE, type Segment } from '../../../model/segment.ts'
+import type { Sender } from '../protocol.ts'
+import { isTls } from './claim.ts'
+import { Feeder } from './feeder.ts'
+import type { DialogueCause, Listener } from './listener.ts'
+import type { Room } from './room.ts'
+import type { Side } from './side.ts'
+
+/** After a loss in doubt, nobody spoke for so long: what was owed has been answered. */
+const QUIET_US = 1_000_000
+/** An ignored connection is tried again after so long a silence. */
+const RETRY_US = 60_000_000
+/** Segments tried each way before nobody is asked any more. */
+const TRIES_MAX = 5
+/** Losses without a message between them before the protocol is given up. */
+const WRONGS_MAX = 8
+/** Calls of a client that nobody claims before a lost connection is given up. */
+const UNCLAIMED_MAX = 256
+/** Pieces in which the beginning of a client's call may come. */
+const PIECES_MAX = 3
+
+type State = 'unclaimed' | 'reading' | 'lost' | 'deaf'
+
+/** Reads one connection: finds its protocol, feeds it, and begins anew where bytes are missing. */
+export class Dialogue implements ByteReader {
+  readonly #room: Room
+  readonly #connection: Connection
+  readonly #session: Listener
+  readonly #feeder: Feeder
+  #state: State = 'unclaimed'
+  #lastTime = 0
+  #lastSide: Side | undefined
+  #needsQuiet = false
+  #wrongs = 0
+  #unclaimed = 0
+
+  constructor(room: Room, connection: Connection, session: Listener) {
+    this.#room = room
+    this.#connection = connection
+    this.#session = session
+    this.#feeder = new Feeder(room, connection, session, this)
+  }
+
+  take(segment: Segment): void {
+    const feeder = this.#feeder
+    this.#room.counters.in++
+    const side = segment.direction === 'send' ? feeder.sent : feeder.received
+    if (feeder.isHolding) feeder.tick(segment.time)
+    if (this.#lastSide !== side) feeder.otherOf(side).isInterrupted = true
+    if (this.#state !== 'reading') this.#takeUnread(side, segment)
+    else if (this.#connection.isDatagram) this.#readDatagram(side, segment)
+    else feeder.read(side, segment)
+    this.#lastTime = segment.time
+    this.#lastSide = side
+  }
+
+  skip(direction: Direction, size: number, time: number): void {
+    const feeder = this.#feeder
+    const side = direction === 'send' ? feeder.sent : feeder.received
+    if (feeder.isHolding) feeder.tick(time)
+    if (this.#state === 'reading') feeder.hole(side, size, time)
+    else if (this.#state === 'unclaimed') {
+      side.clear()
+      this.#connection.isFresh = false
+    }
+    this.#lastTime = time
+  }
+
+  close(time: number): void {
+    const { sent, received } = this.#feeder
+    this.#feeder.force(sent)
+    this.#feeder.force(received)
+    if (this.#state === 'reading' && sent.size + received.size > 0)
+      this.#room.counters.dropped.unfinished++
+    this.#state = 'deaf'
+    this.#feeder.end()
+    this.#session.close(time)
+  }
+
+  tick(now: number): boolean {
+    return this.#feeder.tick(now)
+  }
+
+  giveWay(): void {
+    if (this.#state === 'reading') this.lose('gave_way', this.#lastTime)
+    this.#feeder.sent.clear()
+    this.#feeder.received.clear()
+  }
+
+  lose(why: DialogueCause, time: number): void {
+    if (this.#state !== 'reading') return
+    const feeder = this.#feeder
+    this.#room.counters.dropped[why]++
+    this.#room.lostBytes += feeder.sent.size + feeder.received.size
+    this.#wrongs = feeder.told > 0 ? 0 : this.#wrongs + 1
+    this.#state = 'lost'
+    this.#needsQuiet = this.#session.lost(time)
+    this.#unclaimed = 0
+    feeder.lost()
+    if (this.#wrongs > WRONGS_MAX) this.deafen()
+  }
+
+  /** Reads no more: the connection's bytes are not wanted. */
+  deafen(): void {
+    this.#state = 'deaf'
+    this.#connection.wants = IGNORE
+    this.#feeder.end()
+  }
+
+  #readDatagram(side: Side, segment: Segment): void {
+    if (this.#feeder.readDatagram(side, segment)) this.#wrongs = 0
+    else if (++this.#wrongs > WRONGS_MAX) this.deafen()
+  }
+
+  /** Bytes of a connection that is not being read. */
+  #takeUnread(side: Side, segment: Segment): void {
+    if (this.#state === 'deaf') {
+      if (segment.time - this.#lastTime < RETRY_US) return
+      this.#state = 'unclaimed'
+      this.#connection.wants = UNDECIDED
+      this.#connection.isFresh = false
+      this.#wrongs = 0
+      this.#feeder.sent.tries = 0
+      this.#feeder.received.tries = 0
+    }
+    if (this.#state === 'unclaimed') this.#listen(side, segment)
+    else if (!this.#resume(side, segment)) this.#room.lostBytes += segment.size
+  }
+
+  /**
+   * Reads again where a client's call begins that cannot be part of an older one: both sides were
+   * quiet, or, where the client always waited for its answer, the server spoke last. A reader may
+   * have taken the call in pieces (a header, then what it announces).
+   */
+  #resume(side: Side, segment: Segment): boolean {
+    if (side.sender !== 'client') return false
+    const isQuiet = segment.time - this.#lastTime >= QUIET_US
+    const isBegin = isQuiet || (!this.#needsQuiet && this.#lastSide !== side)
+    if (isBegin || this.#lastSide !== side || side.tries >= PIECES_MAX) {
+      side.clear()
+      side.tries = 0
+    }
+    if (!isBegin && side.size === 0) return false
+    if (!side.append(segment, segment.start) || side.size === 0) return false
+    side.tries++
+    const feeder = this.#feeder
+    const protocol = feeder.protocolOf(side)
+    if (protocol === undefined || protocol.claim(side.view(), 'client') <= 0) {
+      if (segment.end - segment.start < segment.size) side.clear()
+      if (++this.#unclaimed > UNCLAIMED_MAX) this.deafen()
+      return false
+    }
+    this.#state = 'reading'
+    feeder.isReading = true
+    this.#needsQuiet = false
+    feeder.drain(side)
+    this.#cutShort(side, segment)
+    return true
+  }
+
+  /** Asks who claims what a side has said so far. */
+  #listen(side: Side, segment: Segment): void {
+    const { claim, protocols } = this.#room
+    const connection = this.#connection
+    const known = this.#senderOf(side)
+    const begin = side.to
+    if (!side.append(segment, segment.start)) side.clear()
+    let head = side.view()
+    if (!connection.isDatagram && isTls(head)) {
+      this.#room.noteTls(connection)
+      this.deafen()
+      return
+    }
+    let isClaimed = claim.ask(protocols, head, known, connection)
+    if (!isClaimed && begin > 0) {
+      head = side.bytes.subarray(begin, side.to)
+      isClaimed = claim.ask(protocols, head, known, connection)
+      if (isClaimed) side.from = begin
+    }
+    if (isClaimed) this.#adopt(side, segment)
+    else this.#tryLater(side, segment)
+  }
+
+  #tryLater(side: Side, segment: Segment): void {
+    if (segment.end - segment.start < segment.size || this.#connection.isDatagram) side.clear()
+    side.tries++
+    const { sent, received } = this.#feeder
+    if (side.tries < TRIES_MAX && sent.tries + received.tries < TRIES_MAX * 2) return
+    this.#room.unknownConnections++
+    this.#room.counters.dropped.unclaimed++
+    this.deafen()
+  }
+
+  #senderOf(side: Side): Sender | undefined {
+    const { role, isDatagram } = this.#connection
+    if (role === 'unknown' || isDatagram) return undefined
+    return (role === 'client') === (side.direction === 'send') ? 'client' : 'server'
+  }
+
+  /** Begins to read: what the other side said before is read first where nothing is missing. */
+  #adopt(side: Side, segment: Segment): void {
+    const { sender, protocol } = this.#room.claim
+    const connection = this.#connection
+    const feeder = this.#feeder
+    const other = feeder.otherOf(side)
+    side.sender = sender
+    other.sender = sender === 'client' ? 'server' : 'client'
+    feeder.begin(protocol!)
+    this.#state = 'reading'
+    if (connection.isDatagram) {
+      side.clear()
+      other.clear()
+      this.#readDatagram(side, segment)
+      return
+    }
+    connection.role = (sender === 'client') === (side.direction === 'send') ? 'client' : 'server'
+    if (other.size > 0 && connection.isFresh) feeder.drain(other)
+    else other.clear()
+    if (feeder.isReading) feeder.drain(side)
+    this.#cutShort(side, segment)
+    feeder.release(other)
+  }
+
+  /** What was not captured of a segment whose bytes have been read is a hole. */
+  #cutShort(side: Side, segment: Segment): void {
+    const hole = segment.size - (segment.end - segment.start)
+    if (hole > 0 && this.#feeder.isReading) this.#feeder.hole(side, hole, segment.time)
+  }
+}

@@ -1,0 +1,154 @@
+import { Text } from '../../model/message.ts'
+
+/** Endpoints that one process group's port may have; what comes later is `(other)`. */
+export const ENDPOINTS_MAX = 1000
+/** Process groups and ports whose endpoints are remembered apart; further ones share one memory. */
+const GROUPS_MAX = 4096
+const SIZE_MAX = 256
+const SEGMENTS = 2
+/** A segment of so many hexadecimal digits is an id. */
+const HEX_MIN = 16
+const UUID_SIZE = 36
+
+const scratch = new Uint8Array(SIZE_MAX)
+const endpoint = new Text()
+const OTHER = new TextEncoder().encode('(other)')
+
+/**
+ * A path's first two segments, id-like ones (digits, UUID, hex ≥ 16) as `*`; scheme, authority,
+ * query and fragment left out. Valid until the next call.
+ */
+export function pathEndpoint(text: Text): Text {
+  const { bytes, end } = text
+  let at = pathStart(bytes, text.start, end)
+  let to = 0
+  for (let segments = 0; segments < SEGMENTS && at < end && bytes[at] === SLASH; segments++) {
+    const from = at + 1
+    at = segmentEnd(bytes, from, end)
+    // A path's closing slash is no segment of its own.
+    if (at === from && segments > 0) break
+    scratch[to++] = SLASH
+    if (isId(bytes, from, at)) scratch[to++] = ASTERISK
+    else for (let i = from; i < at && to < SIZE_MAX - 2; i++) scratch[to++] = bytes[i]!
+  }
+  endpoint.set(scratch, 0, to)
+  return endpoint
+}
+
+/** Where the path begins, past `scheme://authority` where there is one. */
+function pathStart(bytes: Uint8Array, start: number, end: number): number {
+  if (bytes[start] === SLASH) return start
+  for (let at = start; at + 2 < end && at < start + 8; at++)
+    if (bytes[at] === COLON && bytes[at + 1] === SLASH && bytes[at + 2] === SLASH) {
+      const path = bytes.indexOf(SLASH, at + 3)
+      return path < 0 || path > end ? end : path
+    }
+  return end
+}
+
+function segmentEnd(bytes: Uint8Array, from: number, end: number): number {
+  let at = from
+  while (at < end && bytes[at] !== SLASH && bytes[at] !== QUESTION && bytes[at] !== HASH) at++
+  return at
+}
+
+/** Digits alone, a UUID, or hexadecimal digits of which there are many. */
+function isId(bytes: Uint8Array, from: number, to: number): boolean {
+  const size = to - from
+  if (size === 0) return false
+  let isDigits = true
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at]!
+    if (byte >= 0x30 && byte <= 0x39) continue
+    isDigits = false
+    const letter = byte | 0x20
+    const isHex = letter >= 0x61 && letter <= 0x66
+    if (!isHex && !(byte === DASH && size === UUID_SIZE && isDashPlace(at - from))) return false
+  }
+  return isDigits || size >= HEX_MIN
+}
+
+function isDashPlace(place: number): boolean {
+  return place === 8 || place === 13 || place === 18 || place === 23
+}
+
+/** The endpoints seen of each process group and port, so that their number stays bounded. */
+export class Endpoints {
+  readonly #groups = new Map<number, Group>()
+  readonly #shared = new Group()
+  /** Calls whose endpoint became `(other)`. */
+  overflowed = 0
+
+  /** The memory of the server `name` at `port`; keep it while both stay. */
+  group(name: number, port: number): Group {
+    const key = name * 65_536 + port
+    const known = this.#groups.get(key)
+    if (known !== undefined) return known
+    if (this.#groups.size >= GROUPS_MAX) return this.#shared
+    const group = new Group()
+    this.#groups.set(key, group)
+    return group
+  }
+
+  /** `text`, or `(other)` where `group` has its fill of endpoints without it. */
+  bound(group: Group, text: Text): Text {
+    if (group.has(text)) return text
+    this.overflowed++
+    endpoint.set(OTHER, 0, OTHER.length)
+    return endpoint
+  }
+}
+
+/** A set of endpoints by their hash: open addressing, never emptied, at most ENDPOINTS_MAX. */
+export class Group {
+  #slots = new Int32Array(32)
+  #size = 0
+
+  /** Whether `text` is, or may still become, one of them. */
+  has(text: Text): boolean {
+    const hash = hashOf(text)
+    if (this.#find(hash)) return true
+    if (this.#size >= ENDPOINTS_MAX) return false
+    if (this.#size * 2 >= this.#slots.length) this.#grow()
+    this.#insert(hash)
+    this.#size++
+    return true
+  }
+
+  #find(hash: number): boolean {
+    const mask = this.#slots.length - 1
+    let at = hash & mask
+    for (let slot = this.#slots[at]!; slot !== 0; slot = this.#slots[at]!) {
+      if (slot === hash) return true
+      at = (at + 1) & mask
+    }
+    return false
+  }
+
+  #insert(hash: number): void {
+    const mask = this.#slots.length - 1
+    let at = hash & mask
+    while (this.#slots[at] !== 0) at = (at + 1) & mask
+    this.#slots[at] = hash
+  }
+
+  #grow(): void {
+    const old = this.#slots
+    this.#slots = new Int32Array(old.length * 2)
+    for (const hash of old) if (hash !== 0) this.#insert(hash)
+  }
+}
+
+/** FNV-1a of 32 bits, never 0. http://www.isthe.com/chongo/tech/comp/fnv/ */
+function hashOf({ bytes, start, end }: Text): number {
+  let hash = 0x811c9dc5 | 0
+  for (let at = start; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193)
+  return hash === 0 ? 1 : hash
+}
+
+const HASH = 0x23
+const ASTERISK = 0x2a
+const DASH = 0x2d
+const SLASH = 0x2f
+const COLON = 0x3a
+const QUESTION = 0x3f

@@ -1,0 +1,127 @@
+import {
+  type Call,
+  ENDPOINT,
+  PROXY_CLIENT,
+  REQUEST_DOMAIN,
+  REQUEST_RESOURCE,
+  REQUEST_TYPE,
+  RESPONSE_EXCEPTION,
+  RESPONSE_RESULT,
+  SIGNAL_SOURCE,
+  SPAN_ID,
+  TRACE_ID,
+  VERSION,
+  X_REQUEST_ID_0,
+  X_REQUEST_ID_1,
+} from '../../model/call.ts'
+import type { Connection, Mark } from '../../model/connection.ts'
+import { type Message, NO_COUNT, NO_ID, STATUS, type Text } from '../../model/message.ts'
+import type { Direction } from '../../model/segment.ts'
+import { redactArguments, redactError, redactQuery, redactSql } from './redact.ts'
+
+/** What a protocol's resource is, by its number in `l7_protocol` (HTTP 20 … FastCGI 44, …). */
+export function isPath(l7Protocol: number): boolean {
+  return l7Protocol === 20 || l7Protocol === 21 || l7Protocol === 44
+}
+function isSql(l7Protocol: number): boolean {
+  return l7Protocol >= 60 && l7Protocol <= 63
+}
+export function isName(l7Protocol: number): boolean {
+  return l7Protocol === 120
+}
+const REDIS = 80
+
+/** Sets who spoke to whom. `requested`: which way the request travels, or would have. */
+export function fillEnds(call: Call, connection: Connection, requested: Direction): void {
+  const { addresses, isIpv4, localPort, remotePort, localName, remoteName } = connection
+  const isClient = connection.isDatagram ? requested === 'send' : connection.role === 'client'
+  call.observationPoint = isClient && connection.source === 'socket' ? 'c-p' : 's-p'
+  call.signalSource = connection.source === 'socket' ? SIGNAL_SOURCE.ebpf : SIGNAL_SOURCE.packet
+  call.protocol = connection.protocol
+  call.isTls = connection.isTls
+  call.isIpv4 = isIpv4
+  call.flowId = connection.flowId
+  const size = isIpv4 ? 4 : 16
+  const client = isClient ? 0 : 16
+  for (let i = 0; i < size; i++) {
+    call.addresses[i] = addresses[client + i]!
+    call.addresses[16 + i] = addresses[16 - client + i]!
+  }
+  call.clientPort = isClient ? localPort : remotePort
+  call.serverPort = isClient ? remotePort : localPort
+  call.clientName = isClient ? localName : remoteName
+  call.serverName = isClient ? remoteName : localName
+  call.clientProcessId = isClient ? connection.processId : 0
+  call.serverProcessId = isClient ? connection.remoteProcessId : connection.processId
+}
+
+/** The local process of a call is the one that moved this message. */
+export function fillProcess(call: Call, mark: Mark): void {
+  if (mark.processId === 0) return
+  if (call.observationPoint === 'c-p') call.clientProcessId = mark.processId
+  else call.serverProcessId = mark.processId
+}
+
+/** Adds what a request, or a part of one, says of itself. */
+export function fillRequest(call: Call, message: Message, redact: boolean): void {
+  const { texts } = call
+  const { operation } = message
+  let cut = message.truncated
+  cut = texts.copy(REQUEST_TYPE, operation) || cut
+  cut = texts.copy(REQUEST_DOMAIN, message.domain) || cut
+  if (message.resource.end > message.resource.start)
+    cut = texts.copy(REQUEST_RESOURCE, resourceOf(call.l7Protocol, message, redact)) || cut
+  texts.copy(VERSION, message.version)
+  texts.copy(TRACE_ID, message.traceId)
+  texts.copy(SPAN_ID, message.spanId)
+  texts.copy(X_REQUEST_ID_0, message.xRequestId)
+  texts.copy(PROXY_CLIENT, message.proxyClient)
+  if (message.requestId !== NO_ID) call.requestId = message.requestId
+  if (message.length !== NO_COUNT)
+    call.requestLength = Math.max(call.requestLength, 0) + message.length
+  if (cut) call.isTruncated = true
+}
+
+/** Adds what a response, or a part of one, says; of the request only what it did not say itself. */
+export function fillResponse(call: Call, message: Message, redact: boolean): void {
+  const { texts } = call
+  let cut = message.truncated
+  if (message.error.end > message.error.start) {
+    const isRepeated = redact && call.l7Protocol === REDIS
+    const error = isRepeated ? redactError(message.error) : message.error
+    cut = texts.copy(RESPONSE_EXCEPTION, error) || cut
+  }
+  cut = texts.copy(RESPONSE_RESULT, message.result) || cut
+  texts.copy(X_REQUEST_ID_1, message.xRequestId)
+  if (texts.size(VERSION) === 0) texts.copy(VERSION, message.version)
+  if (texts.size(TRACE_ID) === 0) {
+    texts.copy(TRACE_ID, message.traceId)
+    texts.copy(SPAN_ID, message.spanId)
+  }
+  if (texts.size(REQUEST_TYPE) === 0) texts.copy(REQUEST_TYPE, message.operation)
+  if (texts.size(REQUEST_DOMAIN) === 0) texts.copy(REQUEST_DOMAIN, message.domain)
+  if (message.resource.end > message.resource.start && texts.size(REQUEST_RESOURCE) === 0)
+    texts.copy(REQUEST_RESOURCE, resourceOf(call.l7Protocol, message, redact))
+  if (!Number.isNaN(message.code)) call.code = message.code
+  if (message.status !== STATUS.ok) call.status = message.status
+  if (message.requestId !== NO_ID && call.requestId === NO_ID) call.requestId = message.requestId
+  if (message.length !== NO_COUNT)
+    call.responseLength = Math.max(call.responseLength, 0) + message.length
+  if (message.rows !== NO_COUNT) call.affectedRows = Math.max(call.affectedRows, 0) + message.rows
+  if (cut) call.isTruncated = true
+}
+
+/** What is kept of a message's resource. */
+function resourceOf(l7Protocol: number, message: Message, redact: boolean): Text {
+  const { resource } = message
+  if (!redact) return resource
+  if (isPath(l7Protocol)) return redactQuery(resource)
+  if (isSql(l7Protocol)) return redactSql(resource)
+  if (l7Protocol === REDIS) return redactArguments(message.operation, resource)
+  return resource
+}
+
+/** Sets the endpoint to `text`, unless there is none. */
+export function fillEndpoint(call: Call, text: Text): void {
+  call.texts.copy(ENDPOINT, text)
+}

@@ -1,0 +1,216 @@
+import type { Text } from '../../model/message.ts'
+import { Text as Range } from '../../model/message.ts'
+
+/** Longest text that is rewritten; what is longer is cut as every text of a call is. */
+const SIZE_MAX = 4096
+const scratch = new Uint8Array(SIZE_MAX)
+/** The rewritten text: valid until the next is rewritten. */
+const written = new Range()
+
+/** `path?name=value&…` with every value as `?`; user names and passwords of a URL go too. */
+export function redactQuery(text: Text): Text {
+  const { bytes, start, end } = text
+  const found = bytes.indexOf(QUESTION, start)
+  const query = found < 0 || found > end ? end : found
+  const host = authority(bytes, start)
+  const user = host < 0 ? -1 : userEnd(bytes, host, query)
+  if (query === end && user < 0) return text
+  let to = 0
+  for (let at = start; at < query && to < SIZE_MAX; at++)
+    if (at < host || at >= user) scratch[to++] = bytes[at]!
+  written.set(scratch, 0, redactValues(bytes, query, end, to))
+  return written
+}
+
+/** Writes `[from, end)` behind `to` bytes of the scratch, without values; answers its new end. */
+function redactValues(bytes: Uint8Array, from: number, end: number, to: number): number {
+  let isValue = false
+  let size = to
+  for (let at = from; at < end && size < SIZE_MAX - 1; at++) {
+    const byte = bytes[at]!
+    if (byte === AMPERSAND || byte === SEMICOLON) isValue = false
+    if (isValue) continue
+    scratch[size++] = byte
+    if (byte !== EQUALS) continue
+    scratch[size++] = QUESTION
+    isValue = true
+  }
+  return size
+}
+
+/** Past `user:password@` where it stands before the host at `host`, or -1. */
+function userEnd(bytes: Uint8Array, host: number, end: number): number {
+  for (let at = host; at < end && bytes[at] !== SLASH; at++) if (bytes[at] === AT) return at + 1
+  return -1
+}
+
+/** Where the authority begins in `scheme://authority`, or -1. */
+function authority(bytes: Uint8Array, start: number): number {
+  for (let at = start; at < start + 8; at++)
+    if (bytes[at] === COLON && bytes[at + 1] === SLASH && bytes[at + 2] === SLASH) return at + 3
+  return -1
+}
+
+/**
+ * An SQL text with every literal as `?`: strings in either quote, numbers, hexadecimal and bit
+ * literals. Comments are left out: anything may stand in them. Identifiers stay, also in backticks.
+ * https://dev.mysql.com/doc/refman/8.4/en/literals.html
+ */
+export function redactSql(text: Text): Text {
+  const { bytes, start, end } = text
+  let to = 0
+  let at = start
+  let before = SPACE
+  while (at < end && to < SIZE_MAX - 1) {
+    const byte = bytes[at]!
+    const skipped = literalEnd(bytes, at, end, before)
+    if (skipped > at) {
+      // The prefix of x'…', b'…', n'…' and _charset'…' is part of the literal.
+      scratch[to++] = QUESTION
+      at = skipped
+      before = QUESTION
+      continue
+    }
+    const comment = commentEnd(bytes, at, end)
+    if (comment > at) {
+      at = comment
+      if (to > 0 && scratch[to - 1] !== SPACE) scratch[to++] = SPACE
+      before = SPACE
+      continue
+    }
+    if (byte === BACKTICK) {
+      const close = quoteEnd(bytes, at, end)
+      while (at < close - 1 && to < SIZE_MAX - 1) scratch[to++] = bytes[at++]!
+    }
+    before = bytes[at]!
+    scratch[to++] = before
+    at++
+  }
+  written.set(scratch, 0, to)
+  return written
+}
+
+/** Where the literal that begins at `at` ends, or -1 where none begins. */
+function literalEnd(bytes: Uint8Array, at: number, end: number, before: number): number {
+  const byte = bytes[at]!
+  if (byte === QUOTE || byte === DOUBLE_QUOTE) return quoteEnd(bytes, at, end)
+  if (isWord(before)) return -1
+  const next = bytes[at + 1]
+  if (next === QUOTE && PREFIXES.includes(byte | 0x20)) return quoteEnd(bytes, at + 1, end)
+  const isNumber = isDigit(byte) || (byte === DOT && next !== undefined && isDigit(next))
+  return isNumber ? numberEnd(bytes, at, end) : -1
+}
+
+/** Past the closing quote like that at `at`; one doubled, or after a backslash, closes nothing. */
+function quoteEnd(bytes: Uint8Array, at: number, end: number): number {
+  const quote = bytes[at]!
+  let i = at + 1
+  while (i < end) {
+    const byte = bytes[i]!
+    if (byte === BACKSLASH && quote !== BACKTICK) i += 2
+    else if (byte !== quote) i++
+    else if (bytes[i + 1] === quote && i + 1 < end) i += 2
+    else return i + 1
+  }
+  return end
+}
+
+/** Past the number at `at`: digits, a fraction, an exponent with its sign, 0x… */
+function numberEnd(bytes: Uint8Array, at: number, end: number): number {
+  let i = at + 1
+  while (i < end) {
+    const byte = bytes[i]!
+    const isSign = (byte === PLUS || byte === MINUS) && (bytes[i - 1]! | 0x20) === LETTER_E
+    if (!isWord(byte) && byte !== DOT && !isSign) break
+    i++
+  }
+  return i
+}
+
+/** Past the comment that begins at `at`, or -1 where none does. */
+function commentEnd(bytes: Uint8Array, at: number, end: number): number {
+  const byte = bytes[at]
+  const next = bytes[at + 1]
+  if (byte === SLASH && next === ASTERISK) {
+    for (let i = at + 2; i < end; i++)
+      if (bytes[i] === ASTERISK && bytes[i + 1] === SLASH) return Math.min(i + 2, end)
+    return end
+  }
+  const isDashes = byte === MINUS && next === MINUS && (bytes[at + 2] ?? SPACE) <= SPACE
+  if (!isDashes && byte !== HASH) return -1
+  const line = bytes.indexOf(LF, at)
+  return line < 0 || line >= end ? end : line
+}
+
+/**
+ * A Redis command's arguments with all but the first left out; nothing of commands whose first
+ * argument is a secret, a script or a value.
+ */
+export function redactArguments(operation: Text, text: Text): Text {
+  written.set(scratch, 0, 0)
+  for (const word of SECRETS) if (isCommand(operation, word)) return written
+  const { bytes, start, end } = text
+  const space = bytes.indexOf(SPACE, start)
+  if (space < 0 || space >= end) return text
+  written.set(bytes, start, space - start)
+  return written
+}
+
+/** An error a Redis server reports, without the arguments it repeats. */
+export function redactError(text: Text): Text {
+  const { bytes, start, end } = text
+  for (let at = start; at + ARGS.length <= end; at++) {
+    let i = 0
+    while (i < ARGS.length && bytes[at + i] === ARGS[i]) i++
+    if (i < ARGS.length) continue
+    written.set(bytes, start, at - start)
+    return written
+  }
+  return text
+}
+
+function isCommand({ bytes, start, end }: Text, word: string): boolean {
+  if (end - start < word.length) return false
+  for (let i = 0; i < word.length; i++)
+    if ((bytes[start + i]! | 0x20) !== word.charCodeAt(i)) return false
+  return end - start === word.length || bytes[start + word.length] === SPACE
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39
+}
+
+/** Letters, digits, `_`, `$`, and every byte beyond ASCII: what an identifier is made of. */
+function isWord(byte: number): boolean {
+  const letter = byte | 0x20
+  return (
+    (letter >= 0x61 && letter <= 0x7a) ||
+    isDigit(byte) ||
+    byte === 0x5f ||
+    byte === 0x24 ||
+    byte > 127
+  )
+}
+
+const SECRETS = ['auth', 'hello', 'echo', 'ping', 'eval', 'acl', 'config', 'migrate', 'script']
+const ARGS = new TextEncoder().encode(', with args beginning with')
+const PREFIXES: readonly number[] = [0x78, 0x62, 0x6e]
+const LF = 0x0a
+const SPACE = 0x20
+const DOUBLE_QUOTE = 0x22
+const HASH = 0x23
+const AMPERSAND = 0x26
+const QUOTE = 0x27
+const ASTERISK = 0x2a
+const PLUS = 0x2b
+const MINUS = 0x2d
+const DOT = 0x2e
+const SLASH = 0x2f
+const COLON = 0x3a
+const SEMICOLON = 0x3b
+const EQUALS = 0x3d
+const QUESTION = 0x3f
+const AT = 0x40
+const BACKSLASH = 0x5c
+const BACKTICK = 0x60
+const LETTER_E = 0x65

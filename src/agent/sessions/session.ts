@@ -1,0 +1,381 @@
+import type { Call } from '../../model/call.ts'
+import type { Connection, Mark } from '../../model/connection.ts'
+import { type Message, NO_ID, NO_TAG } from '../../model/message.ts'
+import type { Direction } from '../../model/segment.ts'
+import { type Group, pathEndpoint } from './endpoint.ts'
+import {
+  fillEndpoint,
+  fillEnds,
+  fillProcess,
+  fillRequest,
+  fillResponse,
+  isName,
+  isPath,
+} from './fill.ts'
+import type { Sessions, SessionsCause } from './sessions.ts'
+import {
+  ANSWERED,
+  ANSWERING,
+  GROWING,
+  NO_PEER,
+  ONE_WAY,
+  ORPHAN,
+  type Waiting,
+  WaitingList,
+} from './waiting.ts'
+
+/** Requests that wait on one connection, and places kept for responses that may still come. */
+export const WAITING_MAX = 1000
+const GHOSTS_MAX = 4096
+/** Calls one after the other that show a client to wait for each answer. */
+const SEQUENTIAL_MIN = 8
+
+/** Pairs one connection's messages into calls. */
+export class Session {
+  readonly datagram: boolean
+  l7Protocol = 0
+  feeding: Direction = 'send'
+  readonly #room: Sessions
+  readonly #connection: Connection
+  /** Requests that the local end, and the remote end, sent. */
+  readonly #sent: WaitingList = new WaitingList()
+  readonly #received: WaitingList = new WaitingList()
+  /** Two requests were seen to wait at once, and to be answered. */
+  #isPipelined = false
+  /** Reading began where calls may have been owed. */
+  #isDoubtful: boolean
+  #hasAsked = false
+  #sequential = 0
+  #lastRequest = -1
+  #group: Group | undefined
+  #groupName = -1
+  #groupPort = -1
+
+  constructor(room: Sessions, connection: Connection) {
+    this.#room = room
+    this.#connection = connection
+    this.datagram = connection.isDatagram
+    this.#isDoubtful = !connection.isFresh
+  }
+
+  pending(id: number): number {
+    const list = this.feeding === 'send' ? this.#received : this.#sent
+    return this.#owed(list, id)?.tag ?? NO_TAG
+  }
+
+  isAwaited(direction: Direction): boolean {
+    return (direction === 'send' ? this.#received : this.#sent).open > 0
+  }
+
+  take(message: Message, mark: Mark): boolean {
+    this.#room.counters.in++
+    if (message.kind === 'request') return this.#request(message, mark)
+    if (message.kind === 'response') return this.#response(message, mark)
+    if (message.kind === 'oneway') this.#oneWay(message, mark)
+    return true
+  }
+
+  lost(time: number): boolean {
+    const waiting = Math.max(this.#sent.open, this.#received.open)
+    const isSuspect = waiting > 2 || (waiting === 2 && this.#sequential < SEQUENTIAL_MIN)
+    const needsQuiet = this.#isPipelined || isSuspect
+    this.#closeAll('lost', time)
+    this.#isDoubtful = !needsQuiet
+    this.#hasAsked = false
+    this.#sequential = 0
+    return needsQuiet
+  }
+
+  close(time: number): void {
+    this.#closeAll('closed', time)
+  }
+
+  /** `waiting` waited too long. */
+  expire(waiting: Waiting): void {
+    this.giveWay(waiting, 'timeout', waiting.deadline)
+  }
+
+  /** Sends the call of `waiting` out; where order pairs, its place is kept for its response. */
+  giveWay(waiting: Waiting, why: SessionsCause, time: number): void {
+    const list = waiting.list!
+    const keepsPlace = waiting.id === NO_ID && (waiting.flags & (ANSWERED | ONE_WAY)) === 0
+    if (!keepsPlace || (waiting.flags & ANSWERING) !== 0) {
+      this.#finish(waiting, why, time)
+      return
+    }
+    waiting.queue?.remove(waiting)
+    this.#room.finish(waiting.call!, waiting.flags, why, time)
+    waiting.call = undefined
+    list.calls--
+    list.ghosts++
+  }
+
+  #request(message: Message, mark: Mark): boolean {
+    const list = mark.direction === 'send' ? this.#sent : this.#received
+    const growing = list.growing > 0 ? this.#growing(list, message.id) : undefined
+    if (growing !== undefined) {
+      this.#grow(growing, message, mark)
+      return true
+    }
+    if (list.open > 0 && mark.time === this.#lastRequest) this.#isPipelined = true
+    this.#lastRequest = mark.time
+    this.#hasAsked = true
+    const waiting = this.#ask(list, message, mark)
+    this.#room.enqueue(waiting, mark.time, this.l7Protocol)
+    if (list.calls <= WAITING_MAX) return true
+    const oldest = this.#oldestCall(list)
+    if (oldest !== undefined) this.giveWay(oldest, 'too_many', mark.time)
+    return list.ghosts <= GHOSTS_MAX
+  }
+
+  /** Opens the call of a request, or of what nobody answers. */
+  #ask(list: WaitingList, message: Message, mark: Mark): Waiting {
+    const waiting = this.#open(list, message, mark, mark.direction)
+    const call = waiting.call!
+    if (!message.last) {
+      waiting.flags |= GROWING
+      list.growing++
+    }
+    fillRequest(call, message, this.#room.redact)
+    this.#setEndpoint(call, message)
+    call.requestTraceId = mark.traceId
+    call.requestThreadId = mark.threadId
+    call.requestSequence = mark.sequence
+    call.capturedRequestBytes = mark.captured
+    return waiting
+  }
+
+  /** Takes a further part of a request. */
+  #grow(waiting: Waiting, message: Message, mark: Mark): void {
+    const { call } = waiting
+    if (call !== undefined) {
+      fillRequest(call, message, this.#room.redact)
+      call.capturedRequestBytes += mark.captured
+    }
+    if (!message.last) return
+    waiting.flags &= ~GROWING
+    waiting.list!.growing--
+    if ((waiting.flags & (ANSWERED | ONE_WAY)) !== 0) this.#finish(waiting, 'closed', mark.time)
+  }
+
+  #response(message: Message, mark: Mark): boolean {
+    const list = mark.direction === 'send' ? this.#received : this.#sent
+    let waiting = this.#owed(list, message.id)
+    if (this.datagram && waiting !== undefined) waiting = this.#samePeer(list, message, mark)
+    if (list.open > 1 && waiting !== undefined) this.#isPipelined = true
+    if (this.#isDoubtful && this.#isInDoubt(waiting, message)) return false
+    if (waiting?.call === undefined) waiting = this.#orphan(list, waiting, message, mark)
+    const call = waiting.call!
+    if ((waiting.flags & ANSWERING) === 0) {
+      if (list.open === 1) this.#noteAnswer()
+      waiting.flags |= ANSWERING
+      call.endTime = mark.time
+      call.responseTraceId = mark.traceId
+      call.responseThreadId = mark.threadId
+      call.responseSequence = mark.sequence
+    }
+    fillResponse(call, message, this.#room.redact)
+    call.capturedResponseBytes += mark.captured
+    if (message.last) {
+      waiting.flags |= ANSWERED
+      list.open--
+      if ((waiting.flags & GROWING) === 0) this.#finish(waiting, 'closed', mark.time)
+    }
+    return true
+  }
+
+  /** A client that waited for its answer again and again owes nothing from before. */
+  #noteAnswer(): void {
+    this.#sequential++
+    if (this.#sequential >= SEQUENTIAL_MIN) this.#isDoubtful = false
+  }
+
+  /**
+   * After a loss, or where a connection was met in its midst, the answers tell whether more was
+   * owed than was seen: then nothing that order pairs can be trusted until both sides are quiet.
+   */
+  #isInDoubt(waiting: Waiting | undefined, message: Message): boolean {
+    if (this.datagram || message.id !== NO_ID) return false
+    if (!this.#isPipelined && (waiting !== undefined || !this.#hasAsked)) return false
+    this.#isPipelined = true
+    return true
+  }
+
+  #oneWay(message: Message, mark: Mark): void {
+    const list = mark.direction === 'send' ? this.#sent : this.#received
+    const growing = list.growing > 0 ? this.#growing(list, message.id) : undefined
+    if (growing !== undefined) {
+      this.#grow(growing, message, mark)
+      return
+    }
+    const waiting = this.#ask(list, message, mark)
+    waiting.flags |= ONE_WAY
+    list.open--
+    if (message.last) this.#finish(waiting, 'closed', mark.time)
+    else this.#room.enqueue(waiting, mark.time, this.l7Protocol)
+  }
+
+  /** The call of a response whose request nobody saw, or has been given up. */
+  #orphan(list: WaitingList, ghost: Waiting | undefined, message: Message, mark: Mark): Waiting {
+    const requested = mark.direction === 'send' ? 'receive' : 'send'
+    let waiting = ghost
+    if (waiting === undefined) {
+      waiting = this.#open(list, message, mark, requested)
+      waiting.flags = ORPHAN
+    } else {
+      list.ghosts--
+      this.#equip(waiting, list, mark, requested)
+      waiting.flags |= ORPHAN
+    }
+    if (!message.last) this.#room.enqueue(waiting, mark.time, this.l7Protocol)
+    return waiting
+  }
+
+  #open(list: WaitingList, message: Message, mark: Mark, requested: Direction): Waiting {
+    const waiting = this.#room.pool.waiting()
+    waiting.session = this
+    waiting.id = message.id
+    waiting.tag = message.tag
+    waiting.flags = this.#connection.isPeerKnown ? 0 : NO_PEER
+    list.add(waiting)
+    list.open++
+    this.#equip(waiting, list, mark, requested)
+    return waiting
+  }
+
+  /** Gives `waiting` a call between the connection's ends. */
+  #equip(waiting: Waiting, list: WaitingList, mark: Mark, requested: Direction): void {
+    const call = this.#room.pool.call()
+    waiting.call = call
+    list.calls++
+    call.l7Protocol = this.l7Protocol
+    call.startTime = mark.time
+    call.endTime = mark.time
+    fillEnds(call, this.#connection, requested)
+    fillProcess(call, mark)
+  }
+
+  #finish(waiting: Waiting, why: SessionsCause, time: number): void {
+    const list = waiting.list!
+    const { call, flags } = waiting
+    list.remove(waiting)
+    waiting.queue?.remove(waiting)
+    if ((flags & (ANSWERED | ONE_WAY)) === 0) list.open--
+    if ((flags & GROWING) !== 0) list.growing--
+    if (call === undefined) list.ghosts--
+    else {
+      list.calls--
+      this.#room.finish(call, flags, why, time)
+    }
+    this.#room.pool.giveWaiting(waiting)
+  }
+
+  #closeAll(why: SessionsCause, time: number): void {
+    for (const list of [this.#sent, this.#received])
+      while (list.first !== undefined) {
+        const waiting = list.first
+        const isCut = why === 'lost' && (waiting.flags & (ANSWERING | ANSWERED)) === ANSWERING
+        if (isCut && waiting.call !== undefined) waiting.call.isTruncated = true
+        this.#finish(waiting, why, time)
+      }
+  }
+
+  /** The oldest request with `id` that has no whole response. */
+  #owed(list: WaitingList, id: number): Waiting | undefined {
+    let waiting = list.first
+    while (
+      waiting !== undefined &&
+      (waiting.id !== id || (waiting.flags & (ANSWERED | ONE_WAY)) !== 0)
+    )
+      waiting = waiting.next
+    return waiting
+  }
+
+  #growing(list: WaitingList, id: number): Waiting | undefined {
+    let waiting = list.last
+    while (waiting !== undefined && (waiting.id !== id || (waiting.flags & GROWING) === 0))
+      waiting = waiting.previous
+    return waiting
+  }
+
+  #oldestCall(list: WaitingList): Waiting | undefined {
+    let waiting = list.first
+    while (waiting !== undefined && waiting.call === undefined) waiting = waiting.next
+    return waiting
+  }
+
+  /**
+   * The request that a datagram answers: from the peer it goes to. Where peers are not known, equal
+   * ids say nothing of who is answered: all of them close as unknown.
+   */
+  #samePeer(list: WaitingList, message: Message, mark: Mark): Waiting | undefined {
+    let found: Waiting | undefined
+    let isAmbiguous = false
+    for (let waiting = list.first; waiting !== undefined; waiting = waiting.next) {
+      if (waiting.id !== message.id || !this.#mayAnswer(waiting)) continue
+      const isKnown = (waiting.flags & NO_PEER) === 0 && this.#connection.isPeerKnown
+      if (found !== undefined && !isKnown) isAmbiguous = true
+      found ??= waiting
+    }
+    if (found !== undefined && isAmbiguous) {
+      this.#closeEqual(list, message.id, mark.time)
+      return undefined
+    }
+    if (found?.call !== undefined && (found.flags & NO_PEER) !== 0) this.#namePeer(found, mark)
+    return found
+  }
+
+  /** Whether the peer of `waiting` may be the one that this datagram goes to, or comes from. */
+  #mayAnswer(waiting: Waiting): boolean {
+    const connection = this.#connection
+    const { call, flags } = waiting
+    if (call === undefined || (flags & (ANSWERED | ONE_WAY)) !== 0) return false
+    if ((flags & NO_PEER) !== 0 || !connection.isPeerKnown) return true
+    const isRemoteClient = waiting.list === this.#received
+    if ((isRemoteClient ? call.clientPort : call.serverPort) !== connection.remotePort) return false
+    const at = isRemoteClient ? 0 : 16
+    const size = connection.isIpv4 ? 4 : 16
+    for (let i = 0; i < size; i++)
+      if (call.addresses[at + i] !== connection.addresses[16 + i]) return false
+    return true
+  }
+
+  #closeEqual(list: WaitingList, id: number, time: number): void {
+    let waiting = list.first
+    while (waiting !== undefined) {
+      const { next } = waiting
+      if (waiting.id === id && this.#mayAnswer(waiting)) this.#finish(waiting, 'ambiguous', time)
+      waiting = next
+    }
+  }
+
+  /** The answer's peer is the one that asked. */
+  #namePeer(waiting: Waiting, mark: Mark): void {
+    if (!this.#connection.isPeerKnown) return
+    const call = waiting.call!
+    fillEnds(call, this.#connection, mark.direction === 'send' ? 'receive' : 'send')
+    fillProcess(call, mark)
+  }
+
+  #setEndpoint(call: Call, message: Message): void {
+    let text = message.endpoint
+    if (text.end === text.start) {
+      if (isPath(call.l7Protocol)) text = pathEndpoint(message.resource)
+      else if (isName(call.l7Protocol)) text = message.resource
+      else return
+    }
+    if (text.end === text.start) return
+    const { endpoints } = this.#room
+    const { serverName, serverPort } = call
+    if (
+      this.#group === undefined ||
+      serverName !== this.#groupName ||
+      serverPort !== this.#groupPort
+    ) {
+      this.#group = endpoints.group(serverName, serverPort)
+      this.#groupName = serverName
+      this.#groupPort = serverPort
+    }
+    fillEndpoint(call, endpoints.bound(this.#group, text))
+  }
+}

@@ -1,0 +1,144 @@
+import { Counters, type Sample, samplesOf } from '../../lib/counters.ts'
+import { CALL_TYPE, type Call, type CallSink } from '../../model/call.ts'
+import type { Connection } from '../../model/connection.ts'
+import { STATUS } from '../../model/message.ts'
+import { Endpoints } from './endpoint.ts'
+import { Session } from './session.ts'
+import { ANSWERED, ANSWERING, ONE_WAY, ORPHAN, Pool, Queue, type Waiting } from './waiting.ts'
+
+export type SessionsOptions = {
+  readonly emit: CallSink
+  /** SQL literals, query-string values, Redis values: `?` or dropped. */
+  readonly redact: boolean
+  /** Seconds a request waits for its response; a DNS question waits `dnsTimeoutSeconds`. */
+  readonly timeoutSeconds?: number
+  readonly dnsTimeoutSeconds?: number
+  /** Requests that wait on all connections together. */
+  readonly waitingMax?: number
+}
+
+/** Why a call lacks what it should have. */
+export type SessionsCause =
+  | 'timeout'
+  | 'lost'
+  | 'closed'
+  | 'too_many'
+  | 'too_many_in_all'
+  | 'ambiguous'
+  | 'orphan'
+
+const CAUSES: readonly SessionsCause[] = [
+  'timeout',
+  'lost',
+  'closed',
+  'too_many',
+  'too_many_in_all',
+  'ambiguous',
+  'orphan',
+]
+
+const TIMEOUT_SECONDS = 120
+const DNS_TIMEOUT_SECONDS = 15
+const DNS = 120
+const WAITING_MAX = 32_768
+const SPARE_MAX = 4096
+
+/**
+ * Pairs the messages of all connections into calls. In: messages; out: calls; what the counters
+ * call dropped are calls that went out without their other half, by cause.
+ */
+export class Sessions {
+  readonly redact: boolean
+  readonly pool: Pool = new Pool(SPARE_MAX)
+  readonly endpoints: Endpoints = new Endpoints()
+  readonly counters: Counters<SessionsCause> = new Counters('sessions', CAUSES)
+  /** Durations below zero that were set to zero. */
+  clamped = 0
+  readonly #emit: CallSink
+  readonly #waitingMax: number
+  readonly #queue: Queue
+  readonly #dnsQueue: Queue
+
+  constructor(options: SessionsOptions) {
+    this.redact = options.redact
+    this.#emit = options.emit
+    this.#waitingMax = options.waitingMax ?? WAITING_MAX
+    this.#queue = new Queue((options.timeoutSeconds ?? TIMEOUT_SECONDS) * 1e6)
+    this.#dnsQueue = new Queue((options.dnsTimeoutSeconds ?? DNS_TIMEOUT_SECONDS) * 1e6)
+  }
+
+  open(connection: Connection): Session {
+    return new Session(this, connection)
+  }
+
+  /** Gives up what waited too long; `now` is monotonic µs, Infinity at the end of all. */
+  tick(now: number): void {
+    for (const queue of [this.#queue, this.#dnsQueue]) {
+      let waiting = queue.oldest
+      while (waiting !== undefined && waiting.deadline <= now) {
+        const { newer } = waiting
+        waiting.session!.expire(waiting)
+        waiting = newer
+      }
+    }
+  }
+
+  /** Measures the time of `waiting` from `time` on; the oldest of all gives way to it. */
+  enqueue(waiting: Waiting, time: number, l7Protocol: number): void {
+    const queue = l7Protocol === DNS ? this.#dnsQueue : this.#queue
+    waiting.deadline = time + queue.timeout
+    queue.add(waiting)
+    if (this.#queue.size + this.#dnsQueue.size <= this.#waitingMax) return
+    const oldest = (this.#queue.size > 0 ? this.#queue : this.#dnsQueue).oldest!
+    oldest.session!.giveWay(oldest, 'too_many_in_all', time)
+  }
+
+  /** A call is over: it goes out with what is known of it. */
+  finish(call: Call, flags: number, why: SessionsCause, time: number): void {
+    const isAnswered = (flags & (ANSWERING | ANSWERED)) !== 0
+    if ((flags & ORPHAN) !== 0) {
+      call.type = CALL_TYPE.response
+      this.counters.dropped.orphan++
+    } else if ((flags & ONE_WAY) !== 0) {
+      call.type = CALL_TYPE.session
+      call.endTime = call.startTime
+    } else if (isAnswered) {
+      call.type = CALL_TYPE.session
+      if (call.endTime < call.startTime) this.clamped++
+      call.duration = Math.max(call.endTime - call.startTime, 0)
+      call.hasDuration = true
+    } else {
+      call.type = CALL_TYPE.request
+      call.status = why === 'timeout' ? STATUS.timeout : STATUS.unknown
+      call.endTime = Math.max(time, call.startTime)
+      this.counters.dropped[why]++
+    }
+    this.counters.out++
+    this.#emit(call)
+    this.pool.giveCall(call)
+  }
+
+  samples(): Sample[] {
+    return [
+      ...samplesOf(this.counters),
+      {
+        name: 'sessions_waiting',
+        help: 'Requests that wait for their response.',
+        labels: {},
+        value: this.#queue.size + this.#dnsQueue.size,
+      },
+      {
+        name: 'sessions_clamped_total',
+        help: 'Durations below zero that were set to zero.',
+        labels: {},
+        value: this.clamped,
+      },
+      {
+        name: 'sessions_other_endpoints_total',
+        help: 'Calls whose endpoint became (other), since there were too many.',
+        labels: {},
+        value: this.endpoints.overflowed,
+      },
+    ]
+  }
+}
