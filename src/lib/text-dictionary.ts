@@ -11,6 +11,9 @@ export class TextDictionary {
   /** Open addressing: entry, or 0 for none (the empty text is never looked up). */
   #slots: Uint32Array = new Uint32Array(SLOTS_MIN)
   #last = 0
+  /** Hash and place of what was not found last. */
+  #hash = 0
+  #slot = 0
 
   get used(): number {
     return this.offsets[this.size]!
@@ -25,6 +28,20 @@ export class TextDictionary {
 
   /** The entry of `bytes[start, end)`, made now if it is new. */
   add(bytes: Uint8Array, start: number, end: number): number {
+    const found = this.find(bytes, start, end)
+    if (found >= 0) return found
+    const slot = this.#slot
+    const entry = this.append(bytes, start, end)
+    this.#hashes[entry] = this.#hash
+    // A slot that is taken stays so: texts whose hashes agree cost memory then, never time.
+    if (this.#slots[slot] === 0) this.#slots[slot] = entry
+    if (this.size * 2 > this.#slots.length) this.#widen()
+    this.#last = entry
+    return entry
+  }
+
+  /** The entry of `bytes[start, end)`, or -1. */
+  find(bytes: Uint8Array, start: number, end: number): number {
     if (end <= start) return 0
     const last = this.#last
     if (last !== 0 && this.#is(last, bytes, start, end)) return last
@@ -41,13 +58,9 @@ export class TextDictionary {
       }
       at = (at + 1) & mask
     }
-    const entry = this.append(bytes, start, end)
-    this.#hashes[entry] = hash
-    // A slot that is taken stays so: texts whose hashes agree cost memory then, never time.
-    if (slots[at] === 0) slots[at] = entry
-    if (this.size * 2 > slots.length) this.#widen()
-    this.#last = entry
-    return entry
+    this.#hash = hash
+    this.#slot = at
+    return -1
   }
 
   /** A new entry without asking whether there is an equal one. */
