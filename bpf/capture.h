@@ -421,6 +421,15 @@ static __always_inline void begin(struct sock *sk, struct socket_state *state, _
 			 bpf_ntohs(READ(sk, __sk_common.skc_dport)));
 }
 
+/* `end` is where the stream really ended: what was not seen of it is a hole. FIN counts as one. */
+static __always_inline void emit_close(struct event *event, struct socket_state *state,
+				       __u32 direction, __u32 end)
+{
+	event->direction = direction;
+	event->sequence = end - 1 == state->lanes[direction].end ? end - 1 : end;
+	emit(event, HEADER_SIZE);
+}
+
 static __always_inline void report_close(struct sock *sk, struct socket_state *state)
 {
 	struct event event = {};
@@ -435,12 +444,8 @@ static __always_inline void report_close(struct sock *sk, struct socket_state *s
 	event.role = state->role;
 	event.protocol = PROTOCOL_TCP;
 	event.network = network_of(sk);
-	event.direction = SEND;
-	event.sequence = tcp_end(sk, SEND);
-	emit(&event, HEADER_SIZE);
-	event.direction = RECEIVE;
-	event.sequence = tcp_end(sk, RECEIVE);
-	emit(&event, HEADER_SIZE);
+	emit_close(&event, state, SEND, tcp_end(sk, SEND));
+	emit_close(&event, state, RECEIVE, tcp_end(sk, RECEIVE));
 }
 
 #endif

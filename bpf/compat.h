@@ -4,6 +4,7 @@
 #define METAFLOW_COMPAT_H
 
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
 
 #include "types.h"
 
@@ -64,11 +65,20 @@ enum call_number {
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
 
+/* 1 << SOCK_DONE of skc_flags: the peer's FIN has come (tcp_fin()). */
+#define FLAG_DONE 2
+
 #define STATE_ESTABLISHED 1
 #define STATE_SYN_SENT 2
 #define STATE_LISTEN 10
 
 #define MODE_FORMAT 0170000
 #define MODE_SOCKET 0140000
+
+/* A receive that meets the peer's FIN steps over it: one more than the bytes it answers. */
+static __always_inline __u32 without_fin(__u32 copied, __u32 next, unsigned long flags)
+{
+	return flags & FLAG_DONE && copied == next ? copied - 1 : copied;
+}
 
 #endif

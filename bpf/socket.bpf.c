@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "compat.h"
 #include "events.h"
 
 #define READ(sk, field) ((sk)->field)
@@ -24,7 +25,8 @@ static __always_inline __u32 tcp_end(struct sock *sk, __u32 direction)
 
 	if (!tcp)
 		return 0;
-	return direction == SEND ? tcp->write_seq : tcp->copied_seq;
+	return direction == SEND ? tcp->write_seq
+				 : without_fin(tcp->copied_seq, tcp->rcv_nxt, sk->__sk_common.skc_flags);
 }
 
 #include "calls.h"
@@ -56,10 +58,11 @@ static __always_inline struct socket_state *state_of(struct sock *sk)
 
 /*
  * sendmmsg and recvmmsg run the hook for each message without its number. It is the one after the
- * last, as long as the entry before carries the length that was seen there.
+ * last, as long as the call goes on: its end is the last message, an error, or a short write. The
+ * entry before must carry the length that was seen there.
  */
-static __always_inline void describe_next(struct call *call, struct pt_regs *regs,
-					  struct thread *thread, __u64 key)
+static __always_inline __u32 next_index(struct call *call, struct pt_regs *regs,
+					struct thread *thread, __u64 key)
 {
 	__u64 vector = ARGUMENT_2(regs);
 	__u32 index = 0, before = 0;
@@ -72,12 +75,29 @@ static __always_inline void describe_next(struct call *call, struct pt_regs *reg
 							 sizeof(struct user_message))) ||
 		      before != thread->last))
 		index = 0;
-	thread->vector = vector;
+	thread->vector = index + 1 < ARGUMENT_3(regs) ? vector : 0;
 	thread->vector_socket = key;
 	thread->next = index + 1;
 	thread->last = call->size;
-	if (call->size)
-		describe_message(call, vector + index * MESSAGE_STRIDE);
+	return index;
+}
+
+static __always_inline void describe_next(struct call *call, struct pt_regs *regs,
+					  struct thread *thread, __u64 key)
+{
+	__u32 index = next_index(call, regs, thread, key);
+	struct user_iovec vectors[IOVECS_MAX] = {};
+	__u64 offered = 0;
+
+	describe_message(call, ARGUMENT_2(regs) + index * MESSAGE_STRIDE);
+	if (call->direction == RECEIVE || call->vectors > IOVECS_MAX ||
+	    bpf_probe_read_user(vectors, at_most(call->vectors, IOVECS_MAX) * sizeof(vectors[0]),
+				(const void *)call->buffer))
+		return;
+	for (int i = 0; i < IOVECS_MAX; i++)
+		offered += vectors[i].length;
+	if (call->size < offered)
+		thread->vector = 0;
 }
 
 /* A call that moved nothing: it ends a vector of messages, or is an empty one in its middle. */
@@ -95,7 +115,7 @@ static __always_inline int nothing(struct sock *sk, int result, __u32 direction)
 	if (result < 0)
 		thread->vector = 0;
 	else
-		describe_next(&call, regs, thread, thread->vector_socket);
+		next_index(&call, regs, thread, thread->vector_socket);
 	return 0;
 }
 

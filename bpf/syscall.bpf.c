@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "compat.h"
 #include "events.h"
 
 #define READ(sk, field) BPF_CORE_READ(sk, field)
@@ -23,7 +24,10 @@ static __always_inline __u32 tcp_end(struct sock *sk, __u32 direction)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 
-	return direction == SEND ? BPF_CORE_READ(tcp, write_seq) : BPF_CORE_READ(tcp, copied_seq);
+	if (direction == SEND)
+		return BPF_CORE_READ(tcp, write_seq);
+	return without_fin(BPF_CORE_READ(tcp, copied_seq), BPF_CORE_READ(tcp, rcv_nxt),
+			   READ(sk, __sk_common.skc_flags));
 }
 
 #include "calls.h"

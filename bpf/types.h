@@ -49,6 +49,7 @@ struct sock_common {
 	};
 	unsigned short skc_family;
 	possible_net_t skc_net;
+	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
@@ -68,6 +69,7 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 copied_seq;
 	__u32 write_seq;
+	__u32 rcv_nxt;
 };
 
 struct socket {

@@ -1,4 +1,4 @@
-/** What the host must permit before its sockets can be observed, and what to do where it does not. */
+/** What the host must permit before its sockets can be observed, and what to do if it does not. */
 import { existsSync, readFileSync } from 'node:fs'
 import { MetaflowError } from '../../lib/errors.ts'
 import { LoadError } from './libbpf.ts'
