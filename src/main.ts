@@ -9,6 +9,7 @@ const MODES: Readonly<Record<string, () => Promise<Command>>> = {}
 
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./cli/config.ts')).configCommand,
+  doctor: async () => (await import('./cli/doctor.ts')).doctorCommand,
   help: async () => (await import('./cli/help.ts')).helpCommand,
 }
 

@@ -51,7 +51,7 @@ const VISITS: readonly Visit[] = [
   { from: /^src\/config\//, to: ['^src/(config|lib)/'] },
   {
     // What serves every protocol: the contract, the list of them, the driver.
-    from: /^src\/agent\/protocols\/(registry|protocol|dialogue|claim)[.-]/,
+    from: /^src\/agent\/protocols\/(registry|protocol|dialogue)[./-]/,
     to: ['^src/(model|lib)/', '^src/agent/protocols/'],
   },
   {
@@ -72,7 +72,8 @@ const VISITS: readonly Visit[] = [
     to: [
       '^src/(cli|config|wire|model|lib)/',
       '^src/(agent|server|engine|workload)/[^/]+$',
-      '^src/engine/',
+      // What a machine permits, doctor asks those who need it.
+      '^src/agent/(capture/permits|identity/(proc|networks|identity))\\.ts$',
     ],
   },
   {
@@ -193,7 +194,9 @@ export function untestedProtocols(
   const names = new Set<string>()
   for (const { path } of sources) {
     const name =
-      /^src\/agent\/protocols\/(?!registry|protocol|dialogue|claim)([a-z0-9]+)[./-]/.exec(path)?.[1]
+      /^src\/agent\/protocols\/(?!(?:registry|protocol|dialogue)[./-])([a-z0-9]+)[./-]/.exec(
+        path,
+      )?.[1]
     if (name !== undefined) names.add(name)
   }
   return [...names]
