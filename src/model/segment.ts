@@ -32,7 +32,10 @@ export class Segment {
   addresses: Uint8Array = NOTHING
   localAt = 0
   remoteAt = 0
-  /** TCP: sequence number of the first byte, 32 bits, equal at both ends. UDP: not used. */
+  /**
+   * TCP: sequence number of the first byte, 32 bits, equal at both ends; of an `open` that of the
+   * first byte to come in its direction, 0 where unknown. UDP: not used.
+   */
   sequence = 0
   /** Monotonic µs when the call returned, or the packet was seen. */
   time = 0

@@ -121,6 +121,8 @@ export class PacketSegments {
     flows.states[made]! |= SAW_SYN
     // What the client's SYN said is what the answer acknowledges, less one.
     flows.syns[made] = isAnswer ? u32(bytes, start + 8) - 1 : sequence
+    // A SYN takes one number of its own (RFC 9293 §3.4): the stream begins behind it.
+    this.#segment.sequence = (sequence + 1) >>> 0
     this.#emit(made, 'open')
     return made
   }

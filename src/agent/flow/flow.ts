@@ -28,8 +28,6 @@ export type FlowOptions = Surroundings & {
 export type FlowCause = 'muted' | 'empty' | 'duplicate' | 'evicted'
 
 const CONNECTIONS_MAX = 65_536
-/** What capture copies of sockets without a verdict. */
-const TRY_BYTES = 1024
 /** Keys of muted sockets remembered, so that what is still under way costs little. */
 const MUTED_MAX = 1024
 
@@ -136,32 +134,15 @@ export class Flow {
       this.#opened(known, segment)
       return
     }
-    if (known === undefined) return
-    const way = known.way(segment.direction)
-    way.isClosed = true
-    const isOver = known.sent.isClosed && known.received.isClosed
-    if (segment.source === 'socket' || isOver || segment.protocol !== TCP)
-      this.#close(known, segment.time)
+    // Each direction's end may be told: the first is the whole connection's.
+    if (known !== undefined) this.#close(known, segment.time)
   }
 
   /** A connection's first sequence numbers: what comes later than they say is missing. */
   #opened(known: Track | undefined, segment: Segment): void {
-    let track = known
-    const isAgain =
-      track !== undefined &&
-      segment.source === 'packet' &&
-      track.way(segment.direction).isStarted &&
-      ((segment.sequence - track.way(segment.direction).next) | 0) > 0
-    if (track !== undefined && isAgain) {
-      this.#close(track, segment.time)
-      track = undefined
-    }
-    if (track === undefined) {
-      track = this.#open(segment)
-      if (track === undefined) return
-      track.connection.isFresh = true
-      track.lastTime = segment.time
-    }
+    const track = known ?? this.#open(segment)
+    if (track === undefined) return
+    track.lastTime = segment.time
     const { connection } = track
     if (connection.role === 'unknown') this.#setRole(track, segment)
     const way = track.way(segment.direction)
@@ -180,6 +161,9 @@ export class Flow {
     const track = new Track(connection, this.#options.openReader(connection))
     this.#setRole(track, segment)
     this.#namePeer(connection)
+    // The kernel knows a socket's role where it saw it connect, or be accepted.
+    const isSeenToOpen = segment.source === 'socket' && segment.role !== 'unknown'
+    connection.isFresh = segment.kind === 'open' || isSeenToOpen
     if (this.#ages.size >= this.#connectionsMax) {
       this.counters.dropped.evicted++
       this.#close(this.#ages.oldest!, this.#now)
@@ -255,11 +239,9 @@ export class Flow {
 
   /** Tells capture what the connection's reader wants to see of it. */
   #decide(track: Track): void {
-    const { connection } = track
-    track.verdict = connection.wants
-    if (connection.source !== 'socket') return
-    const bytes = connection.wants === UNDECIDED ? TRY_BYTES : connection.wants
-    this.#options.setVerdict(connection.key, bytes)
+    const { source, key, wants } = track.connection
+    track.verdict = wants
+    if (source === 'socket' && wants !== UNDECIDED) this.#options.setVerdict(key, wants)
   }
 }
 

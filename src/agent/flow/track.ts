@@ -8,7 +8,6 @@ export class Way {
   /** Sequence number of the byte that comes next, as a signed 32-bit number. */
   next = 0
   isStarted = false
-  isClosed = false
 
   constructor(direction: Direction) {
     this.direction = direction
