@@ -25,6 +25,7 @@ export type AgentConfig = Common & {
     readonly capture: {
       readonly family: (typeof CAPTURE_FAMILIES)[number]
       readonly ringBytes: number
+      readonly observe: boolean
     }
     readonly redact: boolean
     readonly rowsPerSecond: number
@@ -101,6 +102,9 @@ const capture = z.strictObject({
     .refine((bytes) => Number.isInteger(Math.log2(bytes)), 'a power of two')
     .default(16 * MB)
     .meta({ description: 'Size of the buffer between kernel and agent, a power of two.' }),
+  observe: z.boolean().default(true).meta({
+    description: 'False ignores every socket: what remains is the cost of the hooks alone.',
+  }),
 })
 
 const agent = z.strictObject({
