@@ -112,7 +112,10 @@ export class PacketSegments {
     const isAnswer = (flags & ACK) !== 0
     if (flow >= 0) {
       const isSame = !opens || isAnswer || (isSyn(flows, flow) && flows.syns[flow] === sequence)
-      if (isSame) return flow
+      if (isSame) {
+        if (opens && isAnswer) this.#emitOpen(flow, sequence)
+        return flow
+      }
       // Another SYN between the same ports: another connection.
       this.#close(flow)
     } else if (!opens && payload === 0) return -1
@@ -121,10 +124,14 @@ export class PacketSegments {
     flows.states[made]! |= SAW_SYN
     // What the client's SYN said is what the answer acknowledges, less one.
     flows.syns[made] = isAnswer ? u32(bytes, start + 8) - 1 : sequence
-    // A SYN takes one number of its own (RFC 9293 §3.4): the stream begins behind it.
-    this.#segment.sequence = (sequence + 1) >>> 0
-    this.#emit(made, 'open')
+    this.#emitOpen(made, sequence)
     return made
+  }
+
+  /** A SYN takes one number of its own (RFC 9293 §3.4): its direction begins behind it. */
+  #emitOpen(flow: number, sequence: number): void {
+    this.#segment.sequence = (sequence + 1) >>> 0
+    this.#emit(flow, 'open')
   }
 
   #add(datagram: Datagram, senderIsLocal: boolean): number {

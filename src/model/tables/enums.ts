@@ -4,10 +4,10 @@ export const ENUMS: Readonly<Record<string, Readonly<Record<number, string>>>> =
   response_status: {
     0: 'Success',
     2: 'Timeout',
-    3: 'Server Error',
-    4: 'Client Error',
+    3: 'Server error',
+    4: 'Client error',
     5: 'Unknown',
-    6: 'Parse Failed',
+    6: 'Parse failed',
   },
   l7_protocol: { 0: 'N/A', 20: 'HTTP', 60: 'MySQL', 80: 'Redis', 120: 'DNS', 121: 'TLS' },
   protocol: { 1: 'ICMP', 6: 'TCP', 17: 'UDP' },

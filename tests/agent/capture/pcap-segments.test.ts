@@ -134,7 +134,8 @@ test('PacketSegments follows a connection from its SYN to its end', () => {
   put(frameOf({ from: '10.0.0.9:1', to: S, sequence: 1, text: 'x' }), 100_006)
   put(frameOf({ from: S, to: C, sequence: 3 }), 200_000)
   expect(lines).toEqual([
-    `1 ${C}>${S} client open`,
+    `1 ${C}>${S} client open 100`,
+    `1 ${C}<${S} client open 0`,
     `1 ${C}>${S} client 100 3 GET`,
     `1 ${C}<${S} client 0 2 OK`,
     `1 ${C}<${S} client 3 4 late`,
@@ -148,7 +149,7 @@ test('PacketSegments knows the client by the answer to a SYN that was not captur
   put(frameOf({ from: S, to: C, flags: 'SA', sequence: 7, acknowledge: 100 }))
   put(frameOf({ from: C, to: S, flags: 'S', sequence: 99 }))
   put(frameOf({ from: S, to: C, sequence: 8, text: 'hello' }))
-  expect(lines).toEqual([`1 ${C}<${S} client open`, `1 ${C}<${S} client 8 5 hello`])
+  expect(lines).toEqual([`1 ${C}<${S} client open 8`, `1 ${C}<${S} client 8 5 hello`])
 })
 
 test('PacketSegments tells connections that use the same ports apart by their SYN', () => {
@@ -159,18 +160,18 @@ test('PacketSegments tells connections that use the same ports apart by their SY
   put(frameOf({ from: S, to: C, flags: 'R', sequence: 1 }))
   put(frameOf({ from: S, to: C, flags: 'S', sequence: 5 }))
   expect(lines).toEqual([
-    `1 ${C}>${S} client open`,
+    `1 ${C}>${S} client open 100`,
     `1 ${C}>${S} client close`,
-    `2 ${C}>${S} client open`,
+    `2 ${C}>${S} client open 5001`,
     `2 ${C}<${S} client close`,
-    `3 ${S}>${C} client open`,
+    `3 ${S}>${C} client open 6`,
   ])
 })
 
 test('PacketSegments counts the data of a SYN from behind it', () => {
   const { lines, put } = watch()
   put(frameOf({ from: C, to: S, flags: 'S', sequence: 0xffff_ffff, text: 'early' }))
-  expect(lines).toEqual([`1 ${C}>${S} client open`, `1 ${C}>${S} client 0 5 early`])
+  expect(lines).toEqual([`1 ${C}>${S} client open 0`, `1 ${C}>${S} client 0 5 early`])
 })
 
 test('PacketSegments reports what the capture cut off as size', () => {

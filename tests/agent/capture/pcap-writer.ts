@@ -206,7 +206,8 @@ export function lineOf(segment: Segment): string {
   const remote = `${address(remoteAt)}:${segment.remotePort}`
   const arrow = segment.direction === 'send' ? '>' : '<'
   const text = new TextDecoder().decode(bytes.subarray(start, end))
+  const { kind, sequence, size } = segment
   const what =
-    segment.kind === 'data' ? `${segment.sequence} ${segment.size} ${text}` : segment.kind
+    kind === 'data' ? `${sequence} ${size} ${text}` : kind === 'open' ? `open ${sequence}` : kind
   return `${segment.key} ${local}${arrow}${remote} ${segment.role} ${what}`
 }

@@ -260,7 +260,7 @@ export class Feeder {
     } else mark.sequence = (this.#base + at) >>> 0
     this.told++
     room.counters.out++
-    room.onMessage?.(message, mark, this.#connection)
+    room.onMessage?.(message, mark, this.#connection, this.#session.l7Protocol)
     if (this.#session.take(message, mark)) return true
     this.#owner.lose('doubt', mark.time)
     return false

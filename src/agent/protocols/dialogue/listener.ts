@@ -18,7 +18,12 @@ export interface Listener extends Link {
   close(time: number): void
 }
 
-export type MessageTap = (message: Message, mark: Mark, connection: Connection) => void
+export type MessageTap = (
+  message: Message,
+  mark: Mark,
+  connection: Connection,
+  l7Protocol: number,
+) => void
 
 /** Why bytes, datagrams or framing were lost. */
 export const DIALOGUE_CAUSES = [
