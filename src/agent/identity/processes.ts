@@ -16,6 +16,7 @@ const ENDED_US = 30_000_000
 /** Ended processes are looked for among this many at a tick. */
 const SWEEP_MAX = 256
 const ANCESTORS_MAX = 16
+const UNNAMED = -1
 const RUNS = Number.POSITIVE_INFINITY
 
 export type Process = {
@@ -23,8 +24,8 @@ export type Process = {
   /** In clock ticks since boot: with the id it names a process for good. Empty: it was gone. */
   readonly startTime: string
   readonly executable: string
-  /** Index in the table of names. */
-  readonly name: number
+  /** Index in the table of names; UNNAMED where it was gone and nobody said its command yet. */
+  name: number
   readonly isOwn: boolean
   /** When it was last seen as it is here, µs. */
   seen: number
@@ -68,17 +69,16 @@ export class Processes {
   of(processId: number, command: string): Process {
     const known = this.#known.get(processId)
     const isFresh = known?.ended === RUNS && this.#now - known.seen < FRESH_US
-    if (isFresh) return known
+    if (isFresh) return this.#named(known, command)
     const stat = this.#stat(processId)
     // Gone since it was known: it is what it was.
     if (known !== undefined && (stat === undefined || this.#isSame(known, stat))) {
       known.seen = this.#now
-      return known
+      return this.#named(known, command)
     }
-    const process =
-      stat === undefined ? this.#gone(processId, command) : this.#read(processId, stat)
+    const process = stat === undefined ? this.#gone(processId) : this.#read(processId, stat)
     this.#keep(process)
-    return process
+    return this.#named(process, command)
   }
 
   /** Whether the process is MetaFlow's own, or was started by one that is. */
@@ -197,22 +197,28 @@ export class Processes {
     return false
   }
 
-  /**
-   * A process that ended before it was read. Where one native program alone goes by its command,
-   * it was that one: a thousand runs of curl are one curl, however many were too short to be read.
-   */
-  #gone(processId: number, command: string): Process {
+  #gone(processId: number): Process {
     this.counters.dropped.gone++
-    const learnt = this.#byCommand.get(command)
     return {
       processId,
       startTime: '',
-      executable: command,
-      name: learnt || this.#group(`|${command}|`, command, command),
+      executable: '',
+      name: UNNAMED,
       isOwn: false,
       seen: this.#now,
       ended: this.#now,
     }
+  }
+
+  /**
+   * Names what ended before it was read. Where one native program alone goes by its command, it was
+   * that one: a thousand runs of curl are one curl, however many were too short to be read.
+   */
+  #named(process: Process, command: string): Process {
+    if (process.name !== UNNAMED || command === '') return process
+    const learnt = this.#byCommand.get(command)
+    process.name = learnt || this.#group(`|${command}|`, command, command)
+    return process
   }
 
   #learn(command: string, name: number): void {

@@ -106,6 +106,12 @@ test('process names what is gone by its command, or by the one program known to 
   expect(identity.counters[0]!.dropped['gone']).toBe(4)
 })
 
+test('isOwn of what is gone leaves it to be named by its command', () => {
+  const { names, identity } = setup()
+  expect(identity.isOwn(10)).toBe(false)
+  expect(names.at(identity.process(10, 'brief')).name).toBe('brief')
+})
+
 test('process is bounded: the one known longest gives way, and is counted', () => {
   const { identity } = setup()
   for (let id = 1; id <= PROCESSES_MAX + 5; id++) identity.process(id, 'x')
