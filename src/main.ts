@@ -5,7 +5,11 @@ import { ERRORS, MetaflowError, sentenceOf } from './lib/errors.ts'
 import { print, say } from './lib/log.ts'
 import { hint } from './lib/nearest.ts'
 
-const MODES: Readonly<Record<string, () => Promise<Command>>> = {}
+const MODES: Readonly<Record<string, () => Promise<Command>>> = {
+  agent: async () => (await import('./cli/agent.ts')).agentCommand,
+  server: async () => (await import('./cli/server.ts')).serverCommand,
+  engine: async () => (await import('./engine/engine.ts')).runEngine,
+}
 
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./cli/config.ts')).configCommand,
@@ -77,4 +81,4 @@ function pick(
   )
 }
 
-process.exit(await main())
+void main().then((code) => process.exit(code))

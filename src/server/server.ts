@@ -1,0 +1,214 @@
+/** The server on one page: blocks in, synced, tagged, stored; questions answered; pages served. */
+import { version } from '../../package.json' with { type: 'json' }
+import type { ServerConfig } from '../config/settings.ts'
+import { type Sample, samplesOf } from '../lib/counters.ts'
+import type { Env } from '../lib/env.ts'
+import { realEnv } from '../lib/env-real.ts'
+import { MetaflowError, sentenceOf } from '../lib/errors.ts'
+import { log } from '../lib/log.ts'
+import { tables } from '../model/tables/registry.ts'
+import { buildApp } from './apis/app.ts'
+import { readAssets } from './assets.ts'
+import { catalogOf } from './query/catalog.ts'
+import { Query } from './query/query.ts'
+import { Receiver } from './receiver/receiver.ts'
+import { type ClickHouse, startClickHouse } from './storage/clickhouse.ts'
+import { Inserter } from './storage/inserter.ts'
+import { encodeNative } from './storage/native.ts'
+import { migrate } from './storage/schema.ts'
+import { SetAside } from './storage/set-aside.ts'
+import { ClickHouseStore } from './storage/store-clickhouse.ts'
+import { Tagging } from './tagging/tagging.ts'
+
+export type RunningServer = {
+  /** Where it is reached. */
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** The receiver's log takes at most this part of what all of MetaFlow's files may take. */
+const LOG_SHARE = 0.25
+const LOG_BYTES_MAX = 8 * 1024 ** 3
+const IDLE_SECONDS = 60
+
+/** Starts everything in the order of the journey's end to its beginning; a sentence on failure. */
+export async function startServer(config: ServerConfig): Promise<RunningServer> {
+  const env = realEnv()
+  const { dataDir } = config
+  const startedAt = env.clock.wall() / 1000
+  env.files.makeDirectory(dataDir)
+  const clickhouse = await timed(env, 'ClickHouse is ready', () => openClickHouse(config, env))
+  await timed(env, 'Tables are ready', () => migrate(clickhouse.writer, retentionOf(config)))
+  const intake = await openIntake(config, env, clickhouse)
+  const samples = (): Sample[] => [...intake.samples(), ...engineSamples(clickhouse)]
+  const catalog = catalogOf(tables)
+  const limits = { rows: config.query.maxRows }
+  const app = buildApp({
+    clock: env.clock,
+    token: config.server.token,
+    query: new Query({ client: clickhouse.reader, catalog, clock: env.clock, limits }),
+    catalog: tables,
+    takeBlocks: (body, authorization) => intake.receiver.take(body, authorization),
+    engine: () => {
+      const { state, sentence } = clickhouse.health()
+      return { healthy: state === 'up', sentence }
+    },
+    server: () => ({ version, startedAt, ...cost(), samples: samples() }),
+    samples,
+    assets: readAssets(),
+  })
+  const server = listen(config, app.fetch as (request: Request) => Promise<Response>)
+  log('info', `Listening on ${server.url.origin}`)
+  return {
+    url: server.url.origin,
+    async stop(): Promise<void> {
+      await server.stop()
+      await intake.stop()
+      await clickhouse.stop()
+    },
+  }
+}
+
+type Intake = {
+  readonly receiver: Receiver
+  samples(): Sample[]
+  stop(): Promise<void>
+}
+
+/** From blocks to stored rows: the receiver's log, ids, one inserter a table. */
+async function openIntake(config: ServerConfig, env: Env, clickhouse: ClickHouse): Promise<Intake> {
+  const { dataDir } = config
+  const store = new ClickHouseStore({ clickhouse, timers: env.timers })
+  const tagging = await Tagging.open({ env, directory: `${dataDir}/ids`, store })
+  const receiver = await Receiver.open({
+    env,
+    directory: `${dataDir}/log`,
+    tables: tables.map(({ number }) => number),
+    greatestStored: await store.greatestSegment(),
+    maxBytes: logBytes(config, env),
+    ...(config.server.token === undefined ? {} : { token: config.server.token }),
+  })
+  const setAside = new SetAside(env, `${dataDir}/set-aside`)
+  const inserters = tables.map(
+    (table) =>
+      new Inserter({
+        env,
+        table,
+        source: receiver,
+        store,
+        encode: encodeNative,
+        resolve: (agent, names) => tagging.resolve(agent, names),
+        setAside,
+      }),
+  )
+  const wake = (): void => {
+    for (const inserter of inserters) inserter.wake()
+  }
+  receiver.onSealed = wake
+  wake()
+  return {
+    receiver,
+    samples: () => [
+      ...samplesOf(receiver.counters),
+      sample('receiver_repeats_total', 'Blocks that had been taken before.', receiver.repeats),
+      sample('receiver_log_bytes', "Bytes of the receiver's log.", receiver.size.bytes),
+      sample('receiver_log_segments', 'Segments not stored yet.', receiver.size.segments),
+      ...samplesOf(tagging.counters),
+      sample('tagging_names', 'Names that have an id.', tagging.size),
+      ...inserters.flatMap((inserter) => inserterSamples(inserter)),
+      sample('set_aside_total', 'Blocks the tables would not have.', setAside.blocks),
+    ],
+    async stop(): Promise<void> {
+      await receiver.stop()
+      wake()
+      await Promise.all(inserters.map((inserter) => inserter.stop()))
+      await receiver.close()
+      tagging.close()
+    },
+  }
+}
+
+function openClickHouse(config: ServerConfig, env: Env): Promise<ClickHouse> {
+  const { dataDir } = config
+  return startClickHouse({ env, directory: `${dataDir}/clickhouse`, way: wayOf(config) })
+}
+
+function wayOf(_config: ServerConfig): { readonly kind: 'embedded'; readonly library: string } {
+  return {
+    kind: 'embedded',
+    library: new URL('../../node_modules/@chdb/lib-linux-x64-gnu/libchdb.so', import.meta.url)
+      .pathname,
+  }
+}
+
+function listen(
+  config: ServerConfig,
+  fetch: (request: Request) => Promise<Response> | Response,
+): Bun.Server<undefined> {
+  const { listen: at } = config.server
+  const colon = at.lastIndexOf(':')
+  const hostname = at.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
+  try {
+    return Bun.serve({
+      hostname,
+      port: Number(at.slice(colon + 1)),
+      idleTimeout: IDLE_SECONDS,
+      fetch,
+    })
+  } catch (error) {
+    throw new MetaflowError('failed', `Cannot listen on ${at}: ${sentenceOf(error)}`, error)
+  }
+}
+
+function retentionOf({ server }: ServerConfig): Record<string, number> {
+  const { rowsHours, secondsHours, minutesHours } = server.retention
+  return Object.fromEntries(
+    tables.map(({ name }) => {
+      if (name.endsWith('.1s')) return [name, secondsHours]
+      return [name, name.endsWith('.1m') ? minutesHours : rowsHours]
+    }),
+  )
+}
+
+function logBytes({ server, dataDir }: ServerConfig, env: Env): number {
+  const { total } = env.files.space(dataDir)
+  return Math.min(total * server.diskShare * LOG_SHARE, LOG_BYTES_MAX)
+}
+
+function cost(): { cpuSeconds: number; memoryBytes: number } {
+  const { user, system } = process.cpuUsage()
+  return { cpuSeconds: (user + system) / 1e6, memoryBytes: process.memoryUsage.rss() }
+}
+
+function sample(name: string, help: string, value: number): Sample {
+  return { name, help, labels: {}, value }
+}
+
+function inserterSamples({ counters, clamped, found, inserts }: Inserter): Sample[] {
+  const { station } = counters
+  return [
+    ...samplesOf(counters),
+    sample(`${station}_inserts_total`, 'Inserts sent.', inserts),
+    sample(`${station}_found_total`, 'Inserts found stored when sent again.', found),
+    sample(`${station}_clamped_total`, 'Rows whose time was set to within a day.', clamped),
+  ].map((one) => ({
+    ...one,
+    name: one.name.replace(station, 'inserter'),
+    labels: { ...one.labels, table: station.slice('inserter_'.length) },
+  }))
+}
+
+function engineSamples(clickhouse: ClickHouse): Sample[] {
+  const { state, restarts } = clickhouse.health()
+  return [
+    sample('engine_up', '1 while ClickHouse answers.', state === 'up' ? 1 : 0),
+    sample('engine_restarts_total', 'Times ClickHouse was started again.', restarts),
+  ]
+}
+
+async function timed<T>(env: Env, sentence: string, run: () => Promise<T>): Promise<T> {
+  const from = env.clock.monotonic()
+  const value = await run()
+  log('info', sentence, { ms: Math.round((env.clock.monotonic() - from) / 1000) })
+  return value
+}
