@@ -21,8 +21,6 @@ export async function configCommand(args: readonly string[]): Promise<number> {
   const loaded = loadConfig(side, at < 0 ? rest : rest.toSpliced(at, taken.length), {
     output: true,
   })
-  if (loaded.rest.length > 0)
-    throw new MetaflowError('misuse', `Cannot use ${loaded.rest[0]}: config print takes flags only`)
   const settings = effective<Side>(side, loaded)
   const output = oneOf(OUTPUTS, loaded.flags.get('output') ?? 'yaml', '--output')
   print(output === 'json' ? `${JSON.stringify(settings, null, 2)}\n` : effectiveYaml(settings))

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 export interface Machine {
   /** A file's text, or undefined where it cannot be read. */
   text(path: string): string | undefined
-  link(path: string): string | undefined
   exists(path: string): boolean
   /** Bytes of the file system that `path`, or the nearest folder above it, lies on. */
   space(path: string): { readonly total: number; readonly free: number }
   hasTracepoint(name: string): boolean
   /** Version of the kernel's Landlock, 0 where it has none. */
   landlock(): number
+  /** Processes with a command line, and those of them whose executable is hidden from us. */
+  processes(): { readonly total: number; readonly hidden: number }
   /** Whether a socket can listen there now. */
   canListen(host: string, port: number): boolean
 }
@@ -178,13 +179,12 @@ function ring(machine: Machine): Finding {
 }
 
 function processes(machine: Machine): Finding {
-  const readable =
-    machine.link('/proc/1/exe') !== undefined && machine.text('/proc/1/cgroup') !== undefined
+  const { total, hidden } = machine.processes()
   return finding(
     'names of processes',
-    readable ? 'yes' : 'partly',
-    readable ? '/proc of others can be read' : '/proc of others is hidden (hidepid, or no ptrace)',
-    'Processes of other users go by their command name alone.',
+    hidden === 0 ? 'yes' : 'partly',
+    hidden === 0 ? `all ${total} can be read` : `${hidden} of ${total} are hidden from this user`,
+    'Those go by their command name alone; CAP_SYS_PTRACE shows them.',
   )
 }
 

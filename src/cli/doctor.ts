@@ -1,5 +1,5 @@
 /** `metaflow doctor`: what this machine permits, and what is done without it. */
-import { existsSync, readFileSync, readlinkSync, statfsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { hasTracepoint } from '../agent/capture/permits.ts'
 import { loadConfig } from '../config/load.ts'
@@ -45,7 +45,6 @@ function ifReadable(read: () => string): string | undefined {
 
 const thisMachine: Machine = {
   text: (path) => ifReadable(() => readFileSync(path, 'utf8')),
-  link: (path) => ifReadable(() => readlinkSync(path)),
   exists: existsSync,
   space: (path) => {
     let at = path
@@ -54,6 +53,16 @@ const thisMachine: Machine = {
     return { total: blocks * bsize, free: bavail * bsize }
   },
   hasTracepoint,
+  processes: () => {
+    let [total, hidden] = [0, 0]
+    for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+      // Kernel threads have no command line; a process that ended in between counts nowhere.
+      if (!ifReadable(() => readFileSync(`/proc/${name}/cmdline`, 'latin1'))) continue
+      total++
+      if (ifReadable(() => readlinkSync(`/proc/${name}/exe`)) === undefined) hidden++
+    }
+    return { total, hidden }
+  },
   landlock: () => {
     const libc = openLibrary('libc.so.6', {
       syscall: { args: ['i64', 'u64', 'u64', 'u64'], returns: 'i64' },

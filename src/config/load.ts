@@ -17,7 +17,7 @@ export type Loaded<S extends Side> = {
   readonly sources: ReadonlyMap<string, string>
   /** Values of the flags that were asked for in `extra`. */
   readonly flags: ReadonlyMap<string, string>
-  /** The arguments that are no flags. */
+  /** The arguments that are no flags; only a client takes any. */
   readonly rest: readonly string[]
 }
 
@@ -38,6 +38,8 @@ export function loadConfig<S extends Side>(
   const spec: Record<string, boolean> = { [FILE_FLAG]: true, ...extra }
   for (const setting of settings) spec[setting.flag] = setting.kind !== 'boolean'
   const { values, rest } = parseFlags(args, spec)
+  if (side !== 'client' && rest[0] !== undefined)
+    throw new MetaflowError('misuse', `Cannot use ${rest[0]}: only flags are taken here`)
 
   const given = new Map<string, Given>()
   const file = values.get(FILE_FLAG) ?? environment[FILE_VARIABLE]

@@ -32,7 +32,7 @@ test.each([
     'expected agent or server or demo or client; did you mean server?',
   ],
   [['config', 'print', '--side'], 'Cannot read --side: its value is missing'],
-  [['config', 'print', 'x'], 'Cannot use x: config print takes flags only'],
+  [['config', 'print', 'x'], 'Cannot use x: only flags are taken here'],
   [['config', 'print', '--output=xml'], 'Cannot use --output xml: expected yaml or json'],
 ])('metaflow %j is misuse', async (args, sentence) => {
   const run = await metaflow(...args)

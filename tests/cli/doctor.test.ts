@@ -17,7 +17,6 @@ const FILES: Readonly<Record<string, string>> = {
   '/sys/kernel/btf/vmlinux': '',
   '/sys/bus/event_source/devices/kprobe': '',
   '/sys/bus/event_source/devices/uprobe': '',
-  '/proc/1/cgroup': '0::/init.scope\n',
   '/proc/meminfo': 'MemAvailable:   16000000 kB\n',
 }
 
@@ -29,7 +28,7 @@ function machine(
   const all: Readonly<Record<string, string | undefined>> = { ...FILES, ...files }
   return {
     text: (path) => all[path],
-    link: () => '/sbin/init',
+    processes: () => ({ total: 9, hidden: 0 }),
     exists: (path) => all[path] !== undefined,
     space: () => ({ total: 100e9, free: 50e9 }),
     hasTracepoint: () => true,
@@ -69,8 +68,12 @@ test.each<[string, string, string, Machine]>([
   ['uprobes', 'partly', 'absent', machine(absent('/sys/bus/event_source/devices/uprobe'))],
   ['ring memory', 'yes', 'unlimited', machine({ ...release('5.10.0'), ...limits('unlimited') })],
   ['ring memory', 'partly', '64', machine({ ...release('5.10'), ...limits('64'), ...status('') })],
-  ['names of processes', 'partly', 'hidden', machine(absent('/proc/1/cgroup'))],
-  ['names of processes', 'partly', 'hidden', machine({}, { link: () => undefined })],
+  [
+    'names of processes',
+    'partly',
+    '2 of 9',
+    machine({}, { processes: () => ({ total: 9, hidden: 2 }) }),
+  ],
   ['control groups', 'yes', 'versions 1 and 2', machine(mounts('a /a cgroup rw\nb /b cgroup2 rw'))],
   ['control groups', 'partly', 'none', machine(mounts(''))],
   ['tracefs', 'partly', 'not mounted', machine(mounts(''))],
