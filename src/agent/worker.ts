@@ -37,14 +37,14 @@ class Lane {
   readonly #points: Points
   readonly #own = new Set<number>()
   /** One connection's ends, filled anew for each question. */
-  readonly #ends = {
+  readonly #ends: { -readonly [Key in keyof Ends]: Ends[Key] } = {
     addresses: new Uint8Array(32),
     isIpv4: true,
     protocol: 6,
     localPort: 0,
     remotePort: 0,
     processId: 0,
-  } satisfies Ends
+  }
   #pauseMs = POLL_MS_BUSY
   #nextFlush = 0
   #nextIdentity = 0

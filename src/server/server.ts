@@ -156,8 +156,12 @@ function listen(
       fetch,
     })
   } catch (error) {
-    throw new MetaflowError('failed', `Cannot listen on ${at}: ${sentenceOf(error)}`, error)
+    throw cannotListen(at, error)
   }
+}
+
+function cannotListen(at: string, error: unknown): MetaflowError {
+  return new MetaflowError('failed', `Cannot listen on ${at}: ${sentenceOf(error)}`, error)
 }
 
 function retentionOf({ server }: ServerConfig): Record<string, number> {

@@ -8,7 +8,7 @@ import { log } from '../../lib/log.ts'
 import { COUNTERS, SETTINGS, SETTINGS_SIZE } from './layout.ts'
 import { BpfObject, libbpf, logLines } from './libbpf.ts'
 import { listeningPorts } from './listeners.ts'
-import { Mappings, READ_WRITE } from './memory.ts'
+import { Mappings, READ_WRITE, tickNanoseconds } from './memory.ts'
 import { hasTracepoint, loadFailure, missingPermit } from './permits.ts'
 import type { CaptureHandle } from './ring.ts'
 
@@ -148,9 +148,9 @@ function open(family: Family, options: CaptureOptions): Capture {
     object.resize('scratches', 2 * libbpf().libbpf_num_possible_cpus())
     const settings = object.settings(SETTINGS_SIZE)
     const undecided = options.undecidedBytes ?? UNDECIDED_BYTES_DEFAULT
-    const quiet = BigInt(options.quietMs ?? QUIET_MS_DEFAULT) * 1_000_000n
+    const quiet = ((options.quietMs ?? QUIET_MS_DEFAULT) * 1e6) / tickNanoseconds()
     settings.setUint32(SETTINGS.undecided_bytes, undecided, true)
-    settings.setBigUint64(SETTINGS.quiet_ns, quiet, true)
+    settings.setUint32(SETTINGS.quiet_ticks, quiet, true)
     object.load()
     const capture = new Capture(object, family, ringBytes)
     for (const processId of options.mutedProcessIds) capture.muteProcess(processId)

@@ -1,4 +1,4 @@
-/** libc's mmap: pages that the kernel's maps and this process share. */
+/** libc's mmap: pages that the kernel's maps and this process share; and the kernel's tick. */
 import { type NativePointer, openLibrary, viewAt } from '../../lib/ffi.ts'
 
 export const READ = 1
@@ -31,4 +31,16 @@ export class Mappings {
   close(): void {
     for (const [at, bytes] of this.#mapped.splice(0)) this.#libc.munmap(at, bytes)
   }
+}
+
+const CLOCK_MONOTONIC_COARSE = 6
+
+/** How long a jiffy of this kernel is: the resolution of its coarse clock. */
+export function tickNanoseconds(): number {
+  const { clock_getres } = openLibrary('libc.so.6', {
+    clock_getres: { args: ['i32', 'ptr'], returns: 'i32' },
+  })
+  const resolution = new BigInt64Array(2)
+  clock_getres(CLOCK_MONOTONIC_COARSE, resolution)
+  return Number(resolution[1]) || 1e7
 }

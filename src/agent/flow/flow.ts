@@ -144,7 +144,7 @@ export class Flow {
     if (track === undefined) return
     track.lastTime = segment.time
     const { connection } = track
-    if (connection.role === 'unknown') this.#setRole(track, segment)
+    if (connection.role === 'unknown') this.#setRole(connection, segment)
     const way = track.way(segment.direction)
     if (!way.isStarted && segment.sequence !== 0 && segment.protocol === TCP) {
       way.isStarted = true
@@ -158,12 +158,12 @@ export class Flow {
       return undefined
     }
     const connection = new Connection(segment, this.#flowId++)
-    const track = new Track(connection, this.#options.openReader(connection))
-    this.#setRole(track, segment)
+    this.#setRole(connection, segment)
     this.#namePeer(connection)
     // The kernel knows a socket's role where it saw it connect, or be accepted.
     const isSeenToOpen = segment.source === 'socket' && segment.role !== 'unknown'
     connection.isFresh = segment.kind === 'open' || isSeenToOpen
+    const track = new Track(connection, this.#options.openReader(connection))
     if (this.#ages.size >= this.#connectionsMax) {
       this.counters.dropped.evicted++
       this.#close(this.#ages.oldest!, this.#now)
@@ -195,8 +195,7 @@ export class Flow {
   }
 
   /** Who accepted, else who listens, else who is asked first: that a reader finds out. */
-  #setRole(track: Track, segment: Segment): void {
-    const { connection } = track
+  #setRole(connection: Connection, segment: Segment): void {
     if (connection.isDatagram) return
     if (segment.role !== 'unknown') {
       connection.role = segment.role

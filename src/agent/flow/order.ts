@@ -47,6 +47,7 @@ export class Order {
     if (!way.isStarted) {
       way.isStarted = true
       way.next = segment.sequence | 0
+      if (segment.before === 'some' && track.connection.isFresh) this.#beginLate(track, segment)
     }
     const ahead = (segment.sequence - way.next) | 0
     if (ahead === 0 && track.held.length === 0) {
@@ -56,6 +57,12 @@ export class Order {
     }
     if (ahead <= 0 && track.held.length === 0) this.#give(track, way, segment)
     else this.#hold(track, segment)
+  }
+
+  /** The report of a stream's first bytes was lost: nobody knows how many they were. */
+  #beginLate(track: Track, segment: Segment): void {
+    this.losses.holes++
+    track.reader.skip(segment.direction, Number.POSITIVE_INFINITY, segment.time)
   }
 
   /** Gives up waiting where it took too long. */

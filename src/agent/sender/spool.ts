@@ -23,6 +23,12 @@ export type Entry = {
   readonly bytes: Uint8Array
 }
 
+export type SpoolStream = {
+  readonly lifetime: string
+  readonly lane: number
+  readonly fileBytes?: number | undefined
+}
+
 type SpoolFile = { readonly path: string; first: number; last: number; bytes: number }
 
 /** The blocks of one stream on disk, oldest file first. */
@@ -31,6 +37,7 @@ export class Spool {
   readonly lane: number
   readonly #env: Env
   readonly #directory: string
+  readonly #fileBytes: number
   readonly #files: SpoolFile[] = []
   /** Rows its stream had made up to its last block, of what an earlier run left. */
   made = 0
@@ -39,11 +46,12 @@ export class Spool {
   #append: AppendFile | undefined
   #cached: { readonly file: SpoolFile; readonly entries: Entry[] } | undefined
 
-  constructor(env: Env, directory: string, stream: { lifetime: string; lane: number }) {
+  constructor(env: Env, directory: string, stream: SpoolStream) {
     this.#env = env
     this.#directory = directory
     this.lifetime = stream.lifetime
     this.lane = stream.lane
+    this.#fileBytes = stream.fileBytes ?? FILE_BYTES
   }
 
   get bytes(): number {
@@ -114,7 +122,7 @@ export class Spool {
     file.last = entries.at(-1)!.sequence
     file.bytes = append.size
     if (this.#cached?.file === file) this.#cached = undefined
-    if (file.bytes >= FILE_BYTES) this.#endFile()
+    if (file.bytes >= this.#fileBytes) this.#endFile()
   }
 
   /** The blocks of the first file that has any beyond `acknowledged`; files before it go. */

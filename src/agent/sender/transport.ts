@@ -23,6 +23,8 @@ export type TransportOptions = {
   readonly memoryBytes?: number
   /** Free bytes that the spool leaves on the disk. */
   readonly reserveBytes?: number
+  /** How long a file of the spool gets: what is dropped, is dropped by whole files. */
+  readonly fileBytes?: number
   readonly timeoutMs?: number
 }
 
@@ -65,14 +67,14 @@ export class Transport {
   #flushes: (() => void)[] = []
 
   constructor(options: TransportOptions) {
-    const { env, directory, agentId, lane = 0 } = options
+    const { env, directory, agentId, lane = 0, fileBytes } = options
     const lifetime = options.lifetime ?? env.random.bytes(16).toHex()
     this.#env = env
     this.#options = options
     this.#memoryMax = options.memoryBytes ?? MEMORY_BYTES
     env.files.makeDirectory(directory)
     this.#old = findSpools(env, directory).map((spool) => new Outgoing(env, agentId, spool))
-    this.#current = new Outgoing(env, agentId, new Spool(env, directory, { lifetime, lane }))
+    this.#current = new Outgoing(env, agentId, new Spool(env, directory, { lifetime, lane, fileBytes }))
     this.#wake()
   }
 
@@ -101,7 +103,7 @@ export class Transport {
     this.#wake()
     await promise
     cancel()
-    return this.#isIdle()
+    return this.isIdle
   }
 
   /** Takes nothing more; what is not acknowledged is on disk when it resolves. */
@@ -113,7 +115,8 @@ export class Transport {
     for (const { spool } of [...this.#old, this.#current]) spool.close()
   }
 
-  #isIdle(): boolean {
+  /** Whether the server has all there is. */
+  get isIdle(): boolean {
     return this.#old.length === 0 && this.#current.compose() === undefined
   }
 
