@@ -2,7 +2,8 @@
 /*
  * What both hook families do with a call that moved bytes on a socket. The including file defines
  * READ(sk, field): a plain load where the verifier trusts the pointer, a probe read elsewhere;
- * network_of(sk); and tcp_end(sk, direction), the sequence number after the last byte moved.
+ * network_of(sk); copy_command(event); and tcp_end(sk, direction), the sequence number after the
+ * last byte moved.
  */
 #ifndef METAFLOW_CAPTURE_H
 #define METAFLOW_CAPTURE_H
@@ -220,7 +221,7 @@ static __always_inline void decide(struct socket_state *state, struct scratch *s
 	if (!limit)
 		return;
 	if (!*limit)
-		state->seen = bpf_ktime_get_ns();
+		state->seen = bpf_jiffies64();
 	state->limit = *limit;
 	state->verdict = DECIDED;
 }
@@ -228,8 +229,8 @@ static __always_inline void decide(struct socket_state *state, struct scratch *s
 /* An ignored socket: true once it was quiet for long, and is then like a new one. */
 static __always_inline bool tried_again(struct socket_state *state)
 {
-	__u64 now = bpf_ktime_get_ns();
-	bool quiet = now - state->seen > settings.quiet_ns;
+	__u64 now = bpf_jiffies64();
+	bool quiet = now - state->seen > settings.quiet_ticks;
 
 	state->seen = now;
 	if (quiet) {
@@ -378,7 +379,7 @@ static __always_inline void report(struct sock *sk, struct socket_state *state,
 	event->tid = id;
 	event->kind = KIND_DATA;
 	event->role = state->role;
-	bpf_get_current_comm(event->command, sizeof(event->command));
+	copy_command(event);
 	event->captured = gather(scratch, call, limit);
 	state->reported = 1;
 	emit(scratch, HEADER_SIZE + at_most(event->captured, BYTES_ALL));

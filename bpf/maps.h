@@ -8,12 +8,11 @@
 #include "events.h"
 
 struct settings {
-	__u64 quiet_ns;        /* an ignored socket that was quiet for so long is tried again */
+	__u32 quiet_ticks;     /* an ignored socket that was quiet for so many jiffies is tried again */
 	__u32 undecided_bytes; /* of a call handed over until the socket has a verdict */
-	__u32 padding;
 };
 
-const volatile struct settings settings = { .quiet_ns = 60000000000ULL, .undecided_bytes = 1024 };
+const volatile struct settings settings = { .quiet_ticks = 60000, .undecided_bytes = 1024 };
 
 enum verdict { UNDECIDED = 0, DECIDED = 1, MUTED = 2 };
 
@@ -27,7 +26,7 @@ struct lane {
 
 struct socket_state {
 	__u64 key;
-	__u64 seen; /* ns of the last call of an ignored socket */
+	__u64 seen; /* jiffies at the last call of an ignored socket: cheaper than any clock */
 	__u64 inode;
 	__u32 generation;
 	__u32 limit;

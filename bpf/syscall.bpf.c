@@ -20,6 +20,11 @@ static __always_inline __u32 network_of(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
+static __always_inline void copy_command(struct event *event)
+{
+	bpf_get_current_comm(event->command, sizeof(event->command));
+}
+
 static __always_inline __u32 tcp_end(struct sock *sk, __u32 direction)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;

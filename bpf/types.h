@@ -102,6 +102,7 @@ struct thread_info {
 struct task_struct {
 	struct thread_info thread_info;
 	struct files_struct *files;
+	char comm[16];
 };
 
 struct pt_regs {

@@ -326,14 +326,17 @@ static void unix_sockets(const char *transport)
 	}
 }
 
-/* `count` datagrams of `size` bytes as fast as they go: TRANSPORT is count x size. */
+/* Datagrams written and read as fast as it goes; TRANSPORT is COUNTxSIZE, and w to wait first. */
 static void flood(const char *transport)
 {
 	int count = 0, size = 0, pair[2];
+	char wait = 0;
 
-	must(sscanf(transport, "%dx%d", &count, &size) == 2, "count");
+	must(sscanf(transport, "%dx%d%c", &count, &size, &wait) >= 2, "count");
 	make_pair("udp4", pair);
 	for (int i = 0; i < count; i++) {
+		if (i == 1 && wait)
+			must(read(0, bytes, 1) == 1, "go");
 		must(write(pair[0], bytes, size) == size, "write");
 		must(read(pair[1], bytes, size) == size, "read");
 	}
