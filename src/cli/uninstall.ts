@@ -1,0 +1,114 @@
+/**
+ * `metaflow uninstall`: undoes what MetaFlow wrote outside its data folder, and says what it did.
+ * Only what bears MetaFlow's mark is touched.
+ */
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import libbpf from '../../embed/libbpf.so.1' with { type: 'file' }
+import libelf from '../../embed/libelf.so.1' with { type: 'file' }
+import libz from '../../embed/libz.so.1' with { type: 'file' }
+import { loadConfig } from '../config/load.ts'
+import { MetaflowError, sentenceOf } from '../lib/errors.ts'
+import { print } from '../lib/log.ts'
+import { runProgram } from '../lib/process.ts'
+
+/** The unit of deploy/ bears this section, which systemd leaves alone. */
+const UNIT_MARK = '[X-MetaFlow]'
+const UNIT = 'metaflow.service'
+const UNIT_FOLDERS = ['etc/systemd/system', 'usr/local/lib/systemd/system', 'lib/systemd/system']
+const WANTED = 'etc/systemd/system/multi-user.target.wants'
+/** The runtime unpacks a library under such a name to load it, and leaves it there. */
+const UNPACKED = /^\.bun-\d+-[0-9a-f]{16}\.so$/
+const LIBRARIES = [libz, libelf, libbpf] as const
+
+type Undoing = {
+  readonly what: string
+  undo(): void | Promise<void>
+}
+
+export async function uninstallCommand(args: readonly string[]): Promise<number> {
+  const { config, flags } = loadConfig('demo', args, { 'dry-run': false, data: false })
+  const places = { root: '/', scratch: tmpdir(), dataDir: config.dataDir }
+  const found = whatIsThere(places, flags.get('data') === 'true')
+  const isDry = flags.get('dry-run') === 'true'
+  if (found.length === 0)
+    print('Nothing to undo: MetaFlow wrote nothing outside its data folder.\n')
+  for (const { what, undo } of found) {
+    if (!isDry) await attempt(what, undo)
+    print(`${isDry ? 'would remove' : 'removed'} ${what}\n`)
+  }
+  if (flags.get('data') !== 'true' && existsSync(config.dataDir))
+    print(`The data folder stays: ${config.dataDir} (--data removes it too)\n`)
+  return 0
+}
+
+export type Places = {
+  /** Where the system's folders lie. */
+  readonly root: string
+  readonly scratch: string
+  readonly dataDir: string
+}
+
+/** What MetaFlow wrote on this machine, in the order in which it is undone. */
+export function whatIsThere(places: Places, withData: boolean): Undoing[] {
+  const found = UNIT_FOLDERS.map((folder) => join(places.root, folder, UNIT))
+    .filter(isOurUnit)
+    .map((path) => ({ what: `the system service ${path}`, undo: () => removeUnit(places, path) }))
+  return [
+    ...found,
+    ...unpackedIn(places.scratch).map((path) => ({
+      what: `the unpacked library ${path}`,
+      undo: () => rmSync(path, { force: true }),
+    })),
+    ...(withData && existsSync(places.dataDir)
+      ? [
+          {
+            what: `the data folder ${places.dataDir}`,
+            undo: () => rmSync(places.dataDir, { recursive: true }),
+          },
+        ]
+      : []),
+  ]
+}
+
+function isOurUnit(path: string): boolean {
+  try {
+    return readFileSync(path, 'utf8').includes(UNIT_MARK)
+  } catch {
+    return false
+  }
+}
+
+async function removeUnit({ root }: Places, path: string): Promise<void> {
+  const systemctl = root === '/' ? Bun.which('systemctl') : null
+  if (systemctl !== null) await runProgram([systemctl, 'disable', '--now', UNIT])
+  rmSync(join(root, WANTED, UNIT), { force: true })
+  rmSync(path)
+  if (systemctl !== null) await runProgram([systemctl, 'daemon-reload'])
+}
+
+/** Libraries of ours that were unpacked to be loaded: another program's have other bytes. */
+function unpackedIn(folder: string): string[] {
+  const paths = readdirSync(folder)
+    .filter((name) => UNPACKED.test(name))
+    .map((name) => join(folder, name))
+  if (paths.length === 0) return []
+  const ours = LIBRARIES.map((path) => readFileSync(path))
+  return paths.filter((path) => {
+    const { size } = lstatSync(path)
+    return ours.some((bytes) => bytes.length === size && bytes.equals(readFileSync(path)))
+  })
+}
+
+async function attempt(what: string, undo: Undoing['undo']): Promise<void> {
+  try {
+    await undo()
+  } catch (thrown) {
+    throw cannotRemove(what, thrown)
+  }
+}
+
+function cannotRemove(what: string, cause: unknown): MetaflowError {
+  return new MetaflowError('failed', `Cannot remove ${what}: ${sentenceOf(cause)}`, cause)
+}

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Places, whatIsThere } from '../../src/cli/uninstall.ts'
+import { runProgram } from '../../src/lib/process.ts'
+
+const PROJECT = join(import.meta.dir, '..', '..')
+const directory = mkdtempSync(join(tmpdir(), 'metaflow-uninstall-'))
+const places: Places = {
+  root: join(directory, 'root'),
+  scratch: join(directory, 'tmp'),
+  dataDir: join(directory, 'data'),
+}
+const units = join(places.root, 'etc/systemd/system')
+const wants = join(units, 'multi-user.target.wants')
+
+beforeAll(() => {
+  for (const folder of [wants, places.scratch, places.dataDir])
+    mkdirSync(folder, { recursive: true })
+})
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const undo = async (withData: boolean) => {
+  for (const { undo } of whatIsThere(places, withData)) await undo()
+}
+
+test('whatIsThere finds the unit of deploy/ and undoes it, its link too', async () => {
+  const unit = join(units, 'metaflow.service')
+  copyFileSync(join(PROJECT, 'deploy', 'metaflow.service'), unit)
+  symlinkSync(unit, join(wants, 'metaflow.service'))
+  expect(whatIsThere(places, false).map(({ what }) => what)).toEqual([`the system service ${unit}`])
+  await undo(false)
+  expect(existsSync(unit)).toBe(false)
+  expect(whatIsThere(places, false)).toEqual([])
+})
+
+test('whatIsThere leaves a unit of the same name that is not ours', () => {
+  const unit = join(units, 'metaflow.service')
+  writeFileSync(unit, '[Service]\nExecStart=/usr/bin/other\n')
+  expect(whatIsThere(places, false)).toEqual([])
+  rmSync(unit)
+})
+
+test('whatIsThere finds our unpacked libraries, and no other file beside them', async () => {
+  const ours = join(places.scratch, '.bun-0-eff255a9ece7ecef.so')
+  copyFileSync(join(PROJECT, 'embed', 'libz.so.1'), ours)
+  const others = ['.bun-0-0123456789abcdef.so', 'libz.so', 'metaflow-x'].map((name) =>
+    join(places.scratch, name),
+  )
+  for (const path of others) writeFileSync(path, 'other')
+  await undo(false)
+  expect(existsSync(ours)).toBe(false)
+  expect(others.map((path) => existsSync(path))).toEqual([true, true, true])
+})
+
+test('whatIsThere takes the data folder where it is asked to, and only then', async () => {
+  writeFileSync(join(places.dataDir, 'a'), '')
+  await undo(false)
+  expect(existsSync(places.dataDir)).toBe(true)
+  await undo(true)
+  expect(existsSync(places.dataDir)).toBe(false)
+})
+
+test('metaflow uninstall --dry-run says what would be done, and does nothing', async () => {
+  const data = join(directory, 'kept')
+  mkdirSync(data)
+  const run = await runProgram(
+    [
+      process.execPath,
+      join(PROJECT, 'src/main.ts'),
+      'uninstall',
+      '--dry-run',
+      '--data',
+      `--data-dir=${data}`,
+    ],
+    { environment: { TMPDIR: places.scratch } },
+  )
+  expect([run.code, run.stdout]).toEqual([0, `would remove the data folder ${data}\n`])
+  expect(existsSync(data)).toBe(true)
+})
