@@ -348,9 +348,10 @@ export const NAMES_REFUSED: ReadonlySet<string> = new Set(
   words(`
     file sleep sleepeachrow catboostevaluate joinget joingetornull evalmlmethod dictgetkeys
     getclienthttpheader addresstoline addresstolinewithinlines addresstosymbol showcertificate
-    hostname fqdn fullhostname getmacro getserversetting getserverport getsetting structuretocapnprotoschema
-    structuretoprotobufschema filesystemavailable filesystemcapacity filesystemunreserved
-    logtrace chdb aigenerate aiclassify aiembed aiextract aitranslate formatrow
+    hostname fqdn fullhostname getmacro getserversetting getserverport getsetting
+    structuretocapnprotoschema structuretoprotobufschema filesystemavailable filesystemcapacity
+    filesystemunreserved logtrace chdb aigenerate aiclassify aiembed aiextract aitranslate
+    formatrow
   `),
 )
 /** Table functions: those that only count. */

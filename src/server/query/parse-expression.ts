@@ -52,7 +52,7 @@ const WORDS: readonly (readonly [string, number, BinaryOperator])[] = [
   ['MOD', PRODUCT, '%'],
 ]
 const WORDS_THAT_OPERATE = new Set(
-  'OR AND XOR IS LIKE ILIKE NOT GLOBAL IN MOD DIV BETWEEN REGEXP'.split(' '),
+  'OR AND IS LIKE ILIKE NOT GLOBAL IN MOD DIV BETWEEN REGEXP'.split(' '),
 )
 
 /** One expression, as far as operators that bind at least as strongly as `power` carry it. */
@@ -233,7 +233,7 @@ function parseTernary(cursor: Cursor, condition: Expression): Expression {
   return { kind: 'call', name: 'if', at, args: [condition, then, otherwise] }
 }
 
-/** IS NULL, BETWEEN, REGEXP, DIV, XOR: what is no plain binary operator. */
+/** IS NULL, BETWEEN, REGEXP, DIV: what is no plain binary operator. */
 function parseTest(cursor: Cursor, left: Expression, power: number): Expression | undefined {
   const { at } = cursor.peek()
   const isNull = !cursor.atWords('IS NOT DISTINCT') && !cursor.atWords('IS DISTINCT')
@@ -266,7 +266,6 @@ function namedOperator(
 ): { name: string; power: number; negated: boolean } | undefined {
   if (power <= PRODUCT && cursor.takeWords('DIV'))
     return { name: 'intDiv', power: PRODUCT, negated: false }
-  if (power <= OR && cursor.takeWords('XOR')) return { name: 'xor', power: OR, negated: false }
   if (power > COMPARISON) return undefined
   if (cursor.takeWords('REGEXP')) return { name: 'match', power: COMPARISON, negated: false }
   if (cursor.takeWords('NOT REGEXP')) return { name: 'match', power: COMPARISON, negated: true }

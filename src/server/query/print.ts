@@ -37,19 +37,21 @@ function printSelect(s: Select): string {
   text += s.columns.map(({ expression }) => printItem(expression)).join(', ')
   if (s.from) text += ` FROM ${printFrom(s.from)}`
   if (s.arrayJoin)
-    text += `${s.arrayJoin.left ? ' LEFT' : ''} ARRAY JOIN ${s.arrayJoin.items.map(printItem).join(', ')}`
+    text += `${s.arrayJoin.left ? ' LEFT' : ''} ARRAY JOIN ${printList(s.arrayJoin.items)}`
   if (s.prewhere) text += ` PREWHERE ${print(s.prewhere)}`
   if (s.where) text += ` WHERE ${print(s.where)}`
   text += printGroupBy(s)
   if (s.having) text += ` HAVING ${print(s.having)}`
-  if (s.windows.length > 0)
-    text += ` WINDOW ${s.windows.map((w) => `${name(w.name)} AS ${printWindow(w.window)}`).join(', ')}`
+  const windows = s.windows.map((w) => `${name(w.name)} AS ${printWindow(w.window)}`)
+  if (windows.length > 0) text += ` WINDOW ${windows.join(', ')}`
   if (s.qualify) text += ` QUALIFY ${print(s.qualify)}`
   if (s.orderBy === 'ALL') text += ' ORDER BY ALL'
   else if (s.orderBy.length > 0) text += ` ORDER BY ${s.orderBy.map(printOrder).join(', ')}`
   if (s.limitBy) {
     const { count, offset, keys } = s.limitBy
-    text += ` LIMIT ${print(count)}${offset ? ` OFFSET ${print(offset)}` : ''} BY ${printList(keys)}`
+    text += ` LIMIT ${print(count)}`
+    if (offset) text += ` OFFSET ${print(offset)}`
+    text += ` BY ${printList(keys)}`
   }
   return text + printLimit(s.limit)
 }
@@ -176,7 +178,7 @@ export function print(e: Expression): string {
     case 'array':
       return `[${printList(e.items)}]`
     case 'tuple':
-      return `tuple(${printList(e.items)})`
+      return e.items.length > 1 ? `(${printList(e.items)})` : `tuple(${printList(e.items)})`
     case 'index':
       return `arrayElement(${print(e.operand)}, ${print(e.index)})`
     case 'element': {
@@ -245,8 +247,10 @@ export function printType({ name: type, args }: TypeName): string {
 
 function printTypeArgument(argument: TypeArgument): string {
   if (argument.kind === 'number') return argument.text
-  if (argument.kind === 'string')
-    return `${literal(argument.value)}${argument.number === undefined ? '' : ` = ${argument.number}`}`
+  if (argument.kind === 'string') {
+    const { value, number } = argument
+    return number === undefined ? literal(value) : `${literal(value)} = ${number}`
+  }
   const field = argument.field === undefined ? '' : `${name(argument.field)} `
   return `${field}${printType(argument.type)}`
 }

@@ -1,7 +1,9 @@
 import type { Column, Expression, Order, Query, Window } from './ast.ts'
 import type { Context } from './context.ts'
+import { byIds, lookUp } from './names.ts'
 import { resolveCall } from './resolve-call.ts'
 import { type Found, Scope } from './scope.ts'
+import { selectOf } from './select-of.ts'
 import { combineSides } from './sides.ts'
 import { mapChildren, mapOrder, mapWindow, walk } from './walk.ts'
 import { compareWords } from './words.ts'
@@ -17,7 +19,7 @@ export function resolve(e: Expression, scope: Scope, context: Context): Expressi
     case 'column':
       return resolveColumn(e, scope, context)
     case 'call':
-      return resolveCall(e, scope, { context, resolve })
+      return byIds(resolveCall(e, scope, { context, resolve }))
     case 'subquery':
     case 'exists':
       return { ...e, query: context.resolveQuery(e.query, scope, context).query }
@@ -65,35 +67,16 @@ function resolveSet(
   const name = right.kind === 'column' && right.parts.length === 1 ? right.parts[0]! : undefined
   const isSet = e.operator === 'IN' || e.operator === 'NOT IN'
   const common = isSet && name !== undefined ? scope.common(name) : undefined
-  if (!common) return { ...e, left, right: resolve(right, scope, context) }
+  if (!common) return byIds({ ...e, left, right: resolve(right, scope, context) })
   context.spend(common.weight)
   return { ...e, left, right: { kind: 'subquery', query: allOf(name!) } }
 }
 
 function allOf(name: string): Query {
   const star = { kind: 'star', table: [], at: 0, except: [], replace: [], apply: [] } as const
-  return {
-    kind: 'query',
-    rest: [],
-    first: {
-      kind: 'select',
-      with: [],
-      distinct: false,
-      distinctOn: [],
-      columns: [{ expression: star, text: '*' }],
-      from: { kind: 'table', parts: [name], alias: undefined, final: false, at: 0 },
-      arrayJoin: undefined,
-      prewhere: undefined,
-      where: undefined,
-      groupBy: undefined,
-      having: undefined,
-      windows: [],
-      qualify: undefined,
-      orderBy: [],
-      limitBy: undefined,
-      limit: undefined,
-    },
-  }
+  const columns = [{ expression: star, text: '*' }]
+  const from = { kind: 'table', parts: [name], alias: undefined, final: false, at: 0 } as const
+  return { kind: 'query', first: selectOf({ columns, from }), rest: [] }
 }
 
 function resolveColumn(column: Column, scope: Scope, context: Context): Expression {
@@ -124,7 +107,7 @@ function foundExpression(found: Found, column: Column, context: Context): Expres
     case 'column':
       return found.column
     case 'name':
-      return lookUp(found)
+      return lookUp(found.tag, found.id)
     case 'sides': {
       const name = column.parts.at(-1)
       throw context.fail(
@@ -132,17 +115,6 @@ function foundExpression(found: Found, column: Column, context: Context): Expres
         `${name} has two sides: say ${name}_0 for the client's, ${name}_1 for the server's`,
       )
     }
-  }
-}
-
-/** The name behind an id, as the text that the engine turns into a set of ids where it filters. */
-function lookUp({ tag, id }: Extract<Found, { kind: 'name' }>): Expression {
-  return {
-    kind: 'call',
-    name: 'dictGet',
-    at: id.at,
-    args: [{ kind: 'string', value: tag.dictionary }, { kind: 'string', value: tag.attribute }, id],
-    expanded: tag.name,
   }
 }
 
