@@ -74,7 +74,11 @@ export class Transport {
     this.#memoryMax = options.memoryBytes ?? MEMORY_BYTES
     env.files.makeDirectory(directory)
     this.#old = findSpools(env, directory).map((spool) => new Outgoing(env, agentId, spool))
-    this.#current = new Outgoing(env, agentId, new Spool(env, directory, { lifetime, lane, fileBytes }))
+    this.#current = new Outgoing(
+      env,
+      agentId,
+      new Spool(env, directory, { lifetime, lane, fileBytes }),
+    )
     this.#wake()
   }
 

@@ -37,6 +37,8 @@ export class Log {
   /** Bytes of all files, dropped ones left out. */
   bytes = 0
   greatest: number
+  /** Called when there are more sealed segments. */
+  onSealed: () => void = () => undefined
   readonly #env: Env
   readonly #directory: string
   readonly #segmentBytes: number
@@ -44,7 +46,7 @@ export class Log {
   /** Where the files end that no synced head has stated yet. */
   #bounds: Bound[] = []
   /** Files that failed: sealed as soon as their bound is synced. */
-  #failed: Segment[] = []
+  readonly #failed: Segment[] = []
 
   constructor(env: Env, directory: string, options: { greatest: number; segmentBytes: number }) {
     this.#env = env
@@ -101,8 +103,7 @@ export class Log {
     }
     this.bytes += file.size
     this.#bounds = []
-    this.sealed.push(...this.#failed)
-    this.#failed = []
+    this.#enlist(...this.#failed.splice(0))
     const synced = { size: file.size, rows: 0, blocks: 0, tables: [] }
     const opened = this.#env.clock.monotonic()
     this.#current = {
@@ -145,7 +146,7 @@ export class Log {
     this.#current = undefined
     current.file.close()
     this.#bounds.push({ number: current.number, size: current.synced.size })
-    this.sealed.push(segmentOf(current))
+    this.#enlist(segmentOf(current))
   }
 
   /** Ends a file that failed: only what was synced before counts, once a new head says so. */
@@ -163,6 +164,11 @@ export class Log {
   adopt(segment: Segment): void {
     this.bytes += segment.size
     this.sealed.push(segment)
+  }
+
+  #enlist(...segments: readonly Segment[]): void {
+    this.sealed.push(...segments)
+    if (segments.length > 0) this.onSealed()
   }
 
   /** Takes the first `count` sealed segments off the disk. */

@@ -137,6 +137,7 @@ export class Receiver {
     this.#streams = made.streams
     this.#reserve = new Reserve(env, directory, limits.reserveBytes)
     this.#log = new Log(env, directory, { greatest, segmentBytes: limits.segmentBytes })
+    this.#log.onSealed = () => this.onSealed()
   }
 
   /** Senders' streams with what was taken of each. */
@@ -147,6 +148,12 @@ export class Receiver {
   /** Bytes of the log on disk, and segments that wait to be stored. */
   get size(): { readonly bytes: number; readonly segments: number } {
     return { bytes: this.#log.bytes, segments: this.#log.sealed.filter(isPending).length }
+  }
+
+  /** Whether all that was taken is stored. */
+  get isIdle(): boolean {
+    const { blocks, hasFailed, sealed } = this.#log
+    return this.#waiting.length === 0 && blocks === 0 && !hasFailed && !sealed.some(isPending)
   }
 
   /**
@@ -308,7 +315,6 @@ export class Receiver {
     await this.#log.sync()
     this.#streams.settle()
     this.#log.seal()
-    this.onSealed()
   }
 
   /** The disk failed: nothing since the last sync counts, and the file is not touched again. */
@@ -322,7 +328,8 @@ export class Receiver {
   #answerOf({ blocks, stream, last, state }: Waiting): HttpAnswer {
     if (!stream) return this.#full(blocks.length)
     const body = { expected: stream.synced + 1, rows: stream.rows }
-    if (last > stream.synced) {
+    const taken = state === 'taken' ? blocks.at(-1)!.header.sequence : last
+    if (taken > stream.synced) {
       this.counters.dropped.failed += blocks.length
       const error = 'Cannot take blocks: the log could not be written'
       return answer(503, { error, ...body }, RETRY_AFTER)

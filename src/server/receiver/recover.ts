@@ -21,8 +21,8 @@ type Found = { readonly number: number; readonly path: string }
 
 /**
  * Reads the log as a crash left it. Files whose all is stored are removed; a file that is longer
- * than what counts in it is cut, by a synced copy: what a failed sync left in memory only would
- * pass for written until the power goes. So is the last file, whose end was perhaps never synced.
+ * than what counts in it is cut, by a synced copy; so is one of which no later file says where it
+ * ends: what a failed sync left in memory only would pass for written until the power goes.
  * Raises the streams' marks to the blocks found.
  */
 export async function recover(
@@ -44,7 +44,7 @@ export async function recover(
     else if (number > 0 || name.endsWith('.new')) files.remove(path)
   }
   const bounds = boundsOf(env, found)
-  for (const [at, { number, path }] of found.entries()) {
+  for (const { number, path } of found) {
     greatest = Math.max(greatest, number)
     const bytes = files.read(path)
     const bounded = bytes.subarray(0, bounds.get(number) ?? bytes.length)
@@ -63,7 +63,7 @@ export async function recover(
     if (size < bounded.length && bounds.has(number))
       log('error', `Cannot read all of segment ${number}: it is damaged at byte ${size}`)
     cutBytes += bytes.length - size
-    if (size < bytes.length || at === found.length - 1)
+    if (size < bytes.length || !bounds.has(number))
       await files.replace(path, bytes.subarray(0, size))
     const pending = new Set<number>()
     for (const table of known.tables)
