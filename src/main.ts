@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./cli/config.ts')).configCommand,
   doctor: async () => (await import('./cli/doctor.ts')).doctorCommand,
   help: async () => (await import('./cli/help.ts')).helpCommand,
+  replay: async () => (await import('./cli/replay.ts')).replayCommand,
   uninstall: async () => (await import('./cli/uninstall.ts')).uninstallCommand,
 }
 
