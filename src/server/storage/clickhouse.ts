@@ -32,6 +32,7 @@ export type ClickHouseOptions = {
 export type Clients = { readonly writer: ClickHouseClient; readonly reader: ClickHouseClient }
 
 export type ClickHouse = Clients & {
+  readonly way: 'embedded' | 'binary' | 'url'
   health(): Health
   /** The child's process, to be muted by the agent; undefined where there is none of ours. */
   processId(): number | undefined
@@ -52,6 +53,7 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Click
   await supervisor.start()
   return {
     ...clients,
+    way: options.way.kind,
     health: () => supervisor.health,
     processId: () => supervisor.processId,
     restart: () => supervisor.restart(),
