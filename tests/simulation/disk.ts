@@ -169,7 +169,7 @@ export class Disk {
     const names: string[] = []
     for (const name of this.#names.keys())
       if (isIn(path, name)) names.push(name.slice(path.length + 1))
-    return names.sort()
+    return names.toSorted((a, b) => (a < b ? -1 : 1))
   }
 
   #inode(path: string): Inode {

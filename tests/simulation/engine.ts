@@ -1,7 +1,12 @@
 import { MetaflowError } from '../../src/lib/errors.ts'
 import type { NumberedName } from '../../src/model/name.ts'
 import type { Table } from '../../src/model/tables/table.ts'
-import type { EncodeNative, Insert, Store } from '../../src/server/storage/store.ts'
+import {
+  type EncodeNative,
+  type Insert,
+  type Store,
+  TAGS_PER_SEGMENT,
+} from '../../src/server/storage/store.ts'
 import { rowsOf } from './blocks.ts'
 import type { Life, World } from './world.ts'
 
@@ -68,9 +73,12 @@ export class Engine {
       greatestByPartition: (table, from, to) =>
         this.#ask(life, () => this.#greatest(table, from, to)),
       greatestSegment: () =>
-        this.#ask(life, () =>
-          [...this.rows.values()].flat().reduce((max, { segment }) => Math.max(max, segment), 0),
-        ),
+        this.#ask(life, () => {
+          let greatest = 0
+          for (const { segment } of [...this.rows.values()].flat())
+            greatest = Math.max(greatest, segment)
+          return Math.floor(greatest / TAGS_PER_SEGMENT)
+        }),
       insertNames: (names) => this.#ask(life, () => this.#insertNames(names)),
       countNames: () => this.#ask(life, () => this.names.size),
       readNames: () => this.#ask(life, () => [...this.names.values()]),

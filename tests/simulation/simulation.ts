@@ -9,7 +9,7 @@ import { readRequest } from '../../src/server/receiver/answers.ts'
 import { Receiver } from '../../src/server/receiver/receiver.ts'
 import { Inserter, type Source } from '../../src/server/storage/inserter.ts'
 import { SetAside } from '../../src/server/storage/set-aside.ts'
-import { type Store, TAGS_PER_SEGMENT } from '../../src/server/storage/store.ts'
+import type { Store } from '../../src/server/storage/store.ts'
 import { Tagging } from '../../src/server/tagging/tagging.ts'
 import { decodeBlock } from '../../src/wire/block.ts'
 import { blockOf, rowsOf } from './blocks.ts'
@@ -185,13 +185,13 @@ export class Simulation {
   async #openServer(life: Life): Promise<void> {
     const env = this.#envOf(life, this.#serverDisk)
     const store = this.#storeOf(life)
-    const greatestTag = await retried(life, () => store.greatestSegment())
+    const greatestStored = await retried(life, () => store.greatestSegment())
     const tagging = await Tagging.open({ env, directory: '/server/ids', store, namesMax: 12 })
     const receiver = await Receiver.open({
       env,
       directory: '/server/log',
       tables: TABLE_NUMBERS,
-      greatestStored: Math.floor(greatestTag / TAGS_PER_SEGMENT),
+      greatestStored,
       maxBytes: 60_000,
       limits: { segmentBytes: 6000, reserveBytes: 4000, dropMs: 3000, streams: 1000 },
     })

@@ -2,14 +2,14 @@
 import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseError } from '@clickhouse/client'
 import type { Timers } from '../../lib/env.ts'
-import { MetaflowError, sentenceOf } from '../../lib/errors.ts'
+import { type ErrorCode, MetaflowError, sentenceOf } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import type { NumberedName } from '../../model/name.ts'
 import { tables } from '../../model/tables/registry.ts'
 import { qualifiedName, type Table } from '../../model/tables/table.ts'
 import type { ClickHouse } from './clickhouse.ts'
 import { DICTIONARIES, NAMES_TABLE, partitionExpression, text } from './schema.ts'
-import type { Insert, Store } from './store.ts'
+import { type Insert, type Store, TAGS_PER_SEGMENT } from './store.ts'
 
 /**
  * Errors that say: the content was read and is not to be had; the same bytes fail again. All else
@@ -71,14 +71,11 @@ export class ClickHouseStore implements Store {
       })
       for await (const _ of stream);
     } catch (error) {
+      const what = `insert into ${table.name}`
       if (error instanceof ClickHouseError && CONTENT_ERRORS.has(error.code))
-        throw new MetaflowError(
-          'refused',
-          `Cannot insert into ${table.name}: ${error.message}`,
-          error,
-        )
+        throw failed(what, error, 'refused')
       this.#unsettled.set(table, life)
-      throw failed(`insert into ${table.name}`, error)
+      throw failed(what, error)
     }
   }
 
@@ -103,7 +100,7 @@ export class ClickHouseStore implements Store {
       )
       greatest = Math.max(greatest, Number(row?.segment ?? 0))
     }
-    return greatest
+    return Math.floor(greatest / TAGS_PER_SEGMENT)
   }
 
   async insertNames(names: readonly NumberedName[]): Promise<void> {
@@ -193,8 +190,8 @@ function* slicesOf(bytes: Uint8Array): Generator<Uint8Array> {
     yield bytes.subarray(at, Math.min(at + SLICE_BYTES, bytes.length))
 }
 
-function failed(what: string, error: unknown): MetaflowError {
-  return new MetaflowError('unavailable', `Cannot ${what}: ${sentenceOf(error)}`, error)
+function failed(what: string, error: unknown, code: ErrorCode = 'unavailable'): MetaflowError {
+  return new MetaflowError(code, `Cannot ${what}: ${sentenceOf(error)}`, error)
 }
 
 type NameRow = {

@@ -49,7 +49,10 @@ export interface Store {
    * engine is ended or waited for first.
    */
   greatestByPartition(table: Table, from: number, to: number): Promise<ReadonlyMap<number, number>>
-  /** The greatest `_segment` of all tables, 0 where there is no row. */
+  /**
+   * The greatest log segment with rows in any table: its number (the greatest `_segment` divided by
+   * TAGS_PER_SEGMENT, rounded down), 0 where there is no row.
+   */
   greatestSegment(): Promise<number>
   /** Writes names to `flow_tag.names`; a name written again changes nothing. */
   insertNames(names: readonly NumberedName[]): Promise<void>
