@@ -273,16 +273,18 @@ static __always_inline void unlock(__u32 *locked)
  * moved. Whoever comes first takes the latest place; who comes later finds its place taken and
  * takes the gap that was left below: no byte is placed twice, and none is lost.
  */
-static __always_inline __u32 place(struct socket_state *state, __u32 direction, __u32 end,
-				   __u32 size)
+static __always_inline __u32 place(struct socket_state *state, struct event *event, __u32 end)
 {
-	struct lane *lane = &state->lanes[direction & 1];
-	__u32 start = end - size;
-	bool doubtful = false;
+	struct lane *lane = &state->lanes[event->direction & 1];
+	__u32 start = end - event->size;
 
 	lock(&state->locked);
-	if (!lane->started) {
-		lane->started = 1;
+	event->before = lane->stage == RUNNING ? BEFORE_SOME
+		      : lane->stage == UNBORN  ? BEFORE_UNKNOWN
+		      : start == lane->end     ? BEFORE_NONE
+					       : BEFORE_SOME;
+	if (lane->stage == UNBORN || (lane->stage == BORN && (__s32)(start - lane->end) < 0)) {
+		/* Fast open sends before the connection is established; older bytes are not known. */
 		lane->gap_from = start - 65536;
 		lane->gap_to = start;
 		lane->end = end;
@@ -292,16 +294,23 @@ static __always_inline __u32 place(struct socket_state *state, __u32 direction, 
 			lane->gap_to = start;
 		}
 		lane->end = end;
-	} else if (lane->gap_to - lane->gap_from >= size) {
-		lane->gap_to -= size;
+	} else if (lane->gap_to - lane->gap_from >= event->size) {
+		lane->gap_to -= event->size;
 		start = lane->gap_to;
 	} else {
-		doubtful = true;
-	}
-	unlock(&state->locked);
-	if (doubtful)
 		count(COUNT_OVERLAPS);
+	}
+	lane->stage = RUNNING;
+	unlock(&state->locked);
 	return start;
+}
+
+static __always_inline void bear(struct lane *lane, __u32 end)
+{
+	if (lane->stage != UNBORN)
+		return;
+	lane->end = end;
+	lane->stage = BORN;
 }
 
 /*
@@ -367,9 +376,9 @@ static __always_inline void report(struct sock *sk, struct socket_state *state,
 	event->direction = call->direction;
 	event->size = call->size;
 	event->sequence = 0;
+	event->before = BEFORE_UNKNOWN;
 	if (event->protocol == PROTOCOL_TCP)
-		event->sequence = place(state, call->direction,
-					tcp_end(sk, call->direction) - call->skip, call->size);
+		event->sequence = place(state, event, tcp_end(sk, call->direction) - call->skip);
 	else if (!event->remote_port && call->name)
 		fill_peer(event, call->name);
 	event->key = state->key;
@@ -416,6 +425,10 @@ static __always_inline void begin(struct sock *sk, struct socket_state *state, _
 	/* connect() runs in its process; the rest of the handshake anywhere. */
 	if (role == ROLE_CLIENT && bpf_map_lookup_elem(&muted_processes, &tgid))
 		state->verdict = MUTED;
+	if (role != ROLE_CLIENT) {
+		bear(&state->lanes[SEND], tcp_end(sk, SEND));
+		bear(&state->lanes[RECEIVE], tcp_end(sk, RECEIVE));
+	}
 	/* The other end of a muted client is muted from its first byte on. */
 	if (role == ROLE_UNKNOWN && state->verdict == MUTED)
 		mute_end(network_of(sk), READ(sk, __sk_common.skc_num),

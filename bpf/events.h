@@ -12,6 +12,7 @@
 
 enum direction { SEND = 0, RECEIVE = 1 };
 enum role { ROLE_UNKNOWN = 0, ROLE_CLIENT = 1, ROLE_SERVER = 2 };
+enum before { BEFORE_UNKNOWN = 0, BEFORE_NONE = 1, BEFORE_SOME = 2 };
 enum kind { KIND_DATA = 0, KIND_CLOSE = 1 };
 
 struct event {
@@ -31,7 +32,8 @@ struct event {
 	__u8 role;
 	__u8 protocol;
 	__u8 ipv4;
-	__u8 padding[7];
+	__u8 before; /* TCP: whether other bytes of the stream went before these */
+	__u8 padding[6];
 	__u8 local[16];
 	__u8 remote[16];
 	char command[16];

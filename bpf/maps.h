@@ -16,12 +16,17 @@ const volatile struct settings settings = { .quiet_ticks = 60000, .undecided_byt
 
 enum verdict { UNDECIDED = 0, DECIDED = 1, MUTED = 2 };
 
-/* One direction of a TCP socket: where it stands, and the stretch below that was never seen. */
+enum stage { UNBORN = 0, BORN = 1, RUNNING = 2 };
+
+/*
+ * One direction of a TCP socket: where it stands, and the stretch below that was never seen. BORN
+ * where its beginning was seen and no byte yet.
+ */
 struct lane {
 	__u32 end;
 	__u32 gap_from;
 	__u32 gap_to;
-	__u32 started;
+	__u32 stage;
 };
 
 struct socket_state {

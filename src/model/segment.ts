@@ -19,7 +19,10 @@ const NOTHING = new Uint8Array(0)
 export class Segment {
   kind: SegmentKind = 'data'
   source: Source = 'socket'
-  /** Names the stream within its source: a socket's cookie (or inode), a packet flow's number. */
+  /**
+   * Names the stream within its source: a packet flow's number, or a socket's cookie. The syscall
+   * hooks cannot ask for a cookie: a socket opened before them that has none goes by 2^52 + inode.
+   */
   key = 0
   direction: Direction = 'send'
   role: Role = 'unknown'
@@ -27,6 +30,7 @@ export class Segment {
   protocol: number = TCP
   isIpv4 = true
   localPort = 0
+  /** 0: not known, as of datagrams received unconnected (the syscall hooks know them). */
   remotePort = 0
   /** Local and remote address lie here, 16 bytes each (IPv4 in the first 4): two offsets. */
   addresses: Uint8Array = NOTHING
@@ -34,9 +38,16 @@ export class Segment {
   remoteAt = 0
   /**
    * TCP: sequence number of the first byte, 32 bits, equal at both ends; of an `open` that of the
-   * first byte to come in its direction, 0 where unknown. UDP: not used.
+   * first byte to come in its direction, 0 where unknown; of a `close` that after the last byte
+   * (one in each direction; sockets give no `open`). Calls of several threads on one socket may
+   * come out of order, each byte once. UDP: not used.
    */
   sequence = 0
+  /**
+   * Whether other bytes of this TCP stream went before these, as far as capture knows: where it saw
+   * the connection open and reported some, a lost first report shows.
+   */
+  before: 'unknown' | 'none' | 'some' = 'unknown'
   /** Monotonic µs when the call returned, or the packet was seen. */
   time = 0
   /** Bytes moved by the call; the captured ones may be fewer: a hole of known length. */

@@ -19,6 +19,7 @@ export const EVENT = {
   role: 54,
   protocol: 55,
   ipv4: 56,
+  before: 57,
   local: 64,
   remote: 80,
   command: 96,

@@ -25,6 +25,7 @@ const BPF_NOEXIST = 1n
 const RELEASE_BYTES = 65_536
 const TWO_32 = 4_294_967_296
 const ROLES: readonly Role[] = ['unknown', 'client', 'server']
+const BEFORE: readonly Segment['before'][] = ['unknown', 'none', 'some']
 
 const SIGNATURES = {
   syscall: { args: ['usize', 'usize', 'ptr', 'usize'], returns: 'i32' },
@@ -145,7 +146,9 @@ export class Ring {
     segment.direction = (kinds & 0xff00) === 0 ? 'send' : 'receive'
     segment.role = ROLES[(kinds >>> 16) & 3]!
     segment.protocol = kinds >>> 24
-    segment.isIpv4 = (words[word + (EVENT.ipv4 >> 2)]! & 0xff) !== 0
+    const flags = words[word + (EVENT.ipv4 >> 2)]!
+    segment.isIpv4 = (flags & 0xff) !== 0
+    segment.before = BEFORE[(flags >>> 8) & 3]!
     segment.localAt = at + EVENT.local
     segment.remoteAt = at + EVENT.remote
     segment.commandAt = at + EVENT.command

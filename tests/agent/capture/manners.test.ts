@@ -84,6 +84,9 @@ describe.skipIf(why !== undefined).each([...FAMILIES])('capture by %s hooks', (f
       expect([sent.localPort, sent.remotePort]).toEqual([received.remotePort, received.localPort])
       expect([sent.role, received.role]).toEqual(['client', 'server'])
       expect(sent.sequence).toBe(received.sequence)
+      expect([sent.before, received.before]).toEqual(['none', 'none'])
+      const later = seen.findLast((one) => one.cookie === sent.cookie)
+      expect(later?.before).toBe('some')
       expect([sent.command, received.command]).toEqual(['program', 'program'])
       expect(sent.time).toBeLessThanOrEqual(received.time)
       expect(sent.network).toBeGreaterThan(0)
@@ -319,6 +322,7 @@ describe.skipIf(why !== undefined).each([...FAMILIES])(
         const [sent, received] = ours()
         expect([sent!.bytes, received!.bytes]).toEqual([toHex('at last'), toHex('at last')])
         expect([sent!.role, received!.role]).toEqual(['unknown', 'unknown'])
+        expect([sent!.before, received!.before]).toEqual(['unknown', 'unknown'])
         expect(sent!.sequence).toBe(received!.sequence)
         expect(sent!.cookie >= INODE_KEYS_FROM).toBe(family === 'syscall')
         const { cookie } = sent!

@@ -30,7 +30,7 @@ export type Moved = {
 }
 export type Seen = Moved &
   Pick<Segment, 'kind' | 'role' | 'protocol' | 'isIpv4' | 'localPort' | 'remotePort' | 'network'> &
-  Pick<Segment, 'sequence' | 'time' | 'traceId'> & {
+  Pick<Segment, 'sequence' | 'before' | 'time' | 'traceId'> & {
     readonly local: string
     readonly remote: string
     readonly command: string
