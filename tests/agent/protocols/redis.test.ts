@@ -166,7 +166,7 @@ const TALKS: Record<string, readonly Step[]> = {
     ['server', '$-1\r\n', ['response 5']],
     ['client', command('CLIENT', 'reply', 'off'), ['oneway CLIENT reply off 36']],
     ['client', command('GET', 'c'), ['oneway GET c 20']],
-    ['client', command('CLIENT', 'LIST'), ['oneway CLIENT LIST 25']],
+    ['client', command('CLIENT', 'LIST'), ['oneway CLIENT LIST 26']],
     ['client', command('CLIENT', 'REPLY', 'ON'), ['request CLIENT REPLY ON 35']],
     ['server', '+OK\r\n', ['response 5']],
   ],
