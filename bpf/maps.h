@@ -3,9 +3,9 @@
 #ifndef METAFLOW_MAPS_H
 #define METAFLOW_MAPS_H
 
-#include <bpf/bpf_helpers.h>
-
 #include "events.h"
+
+#include <bpf/bpf_helpers.h>
 
 struct settings {
 	__u32 quiet_ticks;     /* an ignored socket that was quiet for so many jiffies is tried again */

@@ -20,7 +20,7 @@ export type CaptureCounts = Readonly<Record<CounterName, number>>
 
 export type CaptureOptions = {
   readonly family?: Family | 'auto'
-  /** A power of two, at least a page. */
+  /** Rounded up to a power of two and whole pages. */
   readonly ringBytes?: number
   /** Of a call, until its socket has a verdict. */
   readonly undecidedBytes?: number
@@ -47,7 +47,7 @@ export class Capture {
   readonly #generation: Int32Array
   readonly #processors = libbpf().libbpf_num_possible_cpus()
 
-  constructor(object: BpfObject, family: Family, ringBytes: number) {
+  constructor(object: BpfObject, family: Family) {
     this.family = family
     this.#object = object
     const controlFd = object.mapFd('control')
@@ -57,7 +57,7 @@ export class Capture {
     Atomics.store(this.#generation, 0, 1)
     this.handle = {
       ringFd: object.mapFd('ring'),
-      ringBytes,
+      ringBytes: object.entries('ring'),
       verdictsFd: object.mapFd('verdicts'),
       controlFd,
     }
@@ -141,10 +141,10 @@ export function openCapture(options: CaptureOptions): Capture {
 }
 
 function open(family: Family, options: CaptureOptions): Capture {
-  const ringBytes = options.ringBytes ?? RING_BYTES_DEFAULT
+  logLines.length = 0
   const object = new BpfObject(readFileSync(OBJECTS[family]))
   try {
-    object.resize('ring', ringBytes)
+    object.resize('ring', options.ringBytes ?? RING_BYTES_DEFAULT)
     object.resize('scratches', 2 * libbpf().libbpf_num_possible_cpus())
     const settings = object.settings(SETTINGS_SIZE)
     const undecided = options.undecidedBytes ?? UNDECIDED_BYTES_DEFAULT
@@ -152,7 +152,7 @@ function open(family: Family, options: CaptureOptions): Capture {
     settings.setUint32(SETTINGS.undecided_bytes, undecided, true)
     settings.setUint32(SETTINGS.quiet_ticks, quiet, true)
     object.load()
-    const capture = new Capture(object, family, ringBytes)
+    const capture = new Capture(object, family)
     for (const processId of options.mutedProcessIds) capture.muteProcess(processId)
     object.attach()
     return capture

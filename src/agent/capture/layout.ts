@@ -38,7 +38,7 @@ export const COUNTERS = [
   'iovecs_cut',
   'async',
   'spliced',
-  'compat_call',
+  'compat',
   'state_full',
   'unix_messages',
   'unix_bytes',

@@ -26,6 +26,7 @@ const SIGNATURES = {
   bpf_link__destroy: { args: ['ptr'], returns: 'i32' },
   bpf_map__fd: { args: ['ptr'], returns: 'i32' },
   bpf_map__set_max_entries: { args: ['ptr', 'u32'], returns: 'i32' },
+  bpf_map__max_entries: { args: ['ptr'], returns: 'u32' },
   bpf_map__initial_value: { args: ['ptr', 'ptr'], returns: 'ptr' },
   bpf_map_update_elem: { args: ['i32', 'ptr', 'ptr', 'usize'], returns: 'i32' },
   bpf_map_lookup_elem: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
@@ -106,6 +107,11 @@ export class BpfObject {
 
   resize(name: string, entries: number): void {
     checked(this.#lib.bpf_map__set_max_entries(this.#map(name), entries), `sizing ${name}`)
+  }
+
+  /** How large a map is: libbpf rounds a ring up to a power of two and whole pages. */
+  entries(name: string): number {
+    return this.#lib.bpf_map__max_entries(this.#map(name))
   }
 
   /** The constants of the object as they will be loaded. */

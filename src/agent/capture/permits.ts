@@ -7,7 +7,7 @@ import { LoadError } from './libbpf.ts'
 const CAP_SYS_ADMIN = 21
 const CAP_PERFMON = 38
 const CAP_BPF = 39
-const ERRNO = { EPERM: 1, ENOENT: 2, ENOMEM: 12, EACCES: 13, EINVAL: 22, ESRCH: 3 } as const
+const ERRNO = { EPERM: 1, ENOMEM: 12, EACCES: 13 } as const
 const TYPES = '/sys/kernel/btf/vmlinux'
 
 function textOf(path: string): string {
@@ -18,33 +18,42 @@ function textOf(path: string): string {
   }
 }
 
-/** The effective capabilities of this process, as /proc says. */
-function capabilities(): bigint {
-  const hex = /^CapEff:\s*([0-9a-f]+)/m.exec(textOf('/proc/self/status'))?.[1]
-  return BigInt(`0x${hex ?? '0'}`)
+/** What decides whether sockets can be observed, as this host has it. */
+export type Permits = {
+  /** Effective capabilities, one bit each. */
+  readonly capabilities: bigint
+  /** Whether the kernel tells its types. */
+  readonly hasTypes: boolean
+  /** Text of /sys/kernel/security/lockdown; empty where there is none. */
+  readonly lockdown: string
 }
 
-/**
- * The sentence that says what this host lacks for capture, or undefined where nothing is known to
- * be missing. Reads /proc and /sys only.
- */
-export function missingPermit(): string | undefined {
-  const owned = capabilities()
-  const has = (bit: number): boolean => ((owned >> BigInt(bit)) & 1n) === 1n
+function permits(): Permits {
+  const hex = /^CapEff:\s*([0-9a-f]+)/m.exec(textOf('/proc/self/status'))?.[1]
+  return {
+    capabilities: BigInt(`0x${hex ?? '0'}`),
+    hasTypes: existsSync(TYPES),
+    lockdown: textOf('/sys/kernel/security/lockdown'),
+  }
+}
+
+/** The sentence that says what is missing for capture, or undefined where nothing is known to be. */
+export function missingPermit(host: Permits = permits()): string | undefined {
+  const has = (bit: number): boolean => ((host.capabilities >> BigInt(bit)) & 1n) === 1n
   if (!has(CAP_SYS_ADMIN) && !(has(CAP_BPF) && has(CAP_PERFMON)))
     return (
       'Cannot observe sockets: this process has neither CAP_SYS_ADMIN nor CAP_BPF with ' +
-      'CAP_PERFMON; run it as root, or grant AmbientCapabilities=CAP_BPF CAP_PERFMON'
+      'CAP_PERFMON; run it as root, or give it these two (AmbientCapabilities= of its unit)'
     )
-  if (!existsSync(TYPES))
+  if (!host.hasTypes)
     return (
-      `Cannot observe sockets: ${TYPES} is absent; the kernel must be built with ` +
-      'CONFIG_DEBUG_INFO_BTF (Debian 11 and later are)'
+      `Cannot observe sockets: ${TYPES} is absent; boot a kernel built with ` +
+      'CONFIG_DEBUG_INFO_BTF (Debian 11 and later have it)'
     )
-  if (/\[confidentiality\]/.test(textOf('/sys/kernel/security/lockdown')))
+  if (host.lockdown.includes('[confidentiality]'))
     return (
-      'Cannot observe sockets: kernel lockdown is "confidentiality", which forbids reading ' +
-      'memory by BPF; boot with lockdown=integrity or none'
+      'Cannot observe sockets: kernel lockdown is "confidentiality", which forbids programs to ' +
+      'read memory; boot with lockdown=integrity or without'
     )
   return undefined
 }
@@ -54,7 +63,9 @@ export function loadFailure(thrown: unknown, log: readonly string[]): MetaflowEr
   const because = missingPermit()
   if (because !== undefined) return new MetaflowError('unsupported', because, thrown)
   const errno = thrown instanceof LoadError ? thrown.errno : 0
-  const said = log.at(-1)?.replace(/\s+/g, ' ') ?? ''
+  const said = (log.find((line) => /fail|error/i.test(line)) ?? '')
+    .replace(/\s+/g, ' ')
+    .slice(0, 300)
   if (errno === ERRNO.EPERM || errno === ERRNO.EACCES)
     return new MetaflowError(
       'forbidden',

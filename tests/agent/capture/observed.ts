@@ -44,7 +44,7 @@ export type Observation = {
 let built = false
 
 /** Compiles the kernel programs and the test's own; the capture's modules load only after that. */
-function build(): void {
+export function build(): void {
   if (built) return
   run(['scripts/build-bpf'])
   const sources = [...new Bun.Glob('tests/agent/capture/program/*.c').scanSync('.')]
