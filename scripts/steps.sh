@@ -18,7 +18,9 @@ step() {
   shift
   started=$(now_ms)
   log=$(mktemp)
-  if ! "$@" >"$log" 2>&1 </dev/null; then
+  # In the background and waited for: as a condition, a function would go on after what fails in it.
+  "$@" >"$log" 2>&1 </dev/null &
+  if ! wait $!; then
     cat "$log" >&2
     rm -f "$log"
     fail "Cannot $title: '$*' failed with the words above"
