@@ -75,7 +75,7 @@ function histogramOf(values: readonly Record<number, number>[]): BlockColumn {
 }
 
 /** A value of its own for each column and row, and what a SELECT must answer for it. */
-function valueOf(wire: string, number: number, row: number): [unknown, unknown] {
+function pairOf(wire: string, number: number, row: number): [unknown, unknown] {
   const seed = number * 100 + row
   switch (wire) {
     case 'u8':
@@ -112,7 +112,7 @@ function blockOf(table: Table, rows: number, without: readonly string[] = []): B
       if (name.startsWith('name')) return row % 3
       if (name === 'start_time' || name === 'end_time') return BigInt(TIME * 1e6 + row * 1001)
       if (nullAs !== undefined && row === 1) return wire === 'i64' ? BigInt(nullAs) : nullAs
-      return valueOf(wire, number, row)[0]
+      return pairOf(wire, number, row)[0]
     })
     columns.set(number, columnOf(wire, values))
   }
@@ -141,7 +141,7 @@ function wantOf(table: Table, row: number): Record<string, unknown> {
     else if (nullAs !== undefined && row === 1) want[name] = null
     else if (type === 'IPv4')
       want[name] = `0.0.${((number * 100 + row) >> 8) & 255}.${(number * 100 + row) & 255}`
-    else want[name] = valueOf(wire, number, row)[1]
+    else want[name] = pairOf(wire, number, row)[1]
   }
   return want
 }
