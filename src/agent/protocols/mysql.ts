@@ -103,7 +103,10 @@ class MysqlConversation implements Conversation {
   }
 
   feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
-    if (this.#isTls) return SWITCH
+    if (this.#isTls) {
+      message.next = 'TLS'
+      return SWITCH
+    }
     if (bytes.length - start <= HEADER_SIZE) return this.#short(bytes, start)
     if (sender === 'client') {
       if (!this.#isMet) this.#meet(bytes, start)
@@ -174,7 +177,7 @@ class MysqlConversation implements Conversation {
       return HEADER_SIZE + size
     }
     const text = readLogin(bytes, at, at + size, this.#agreement)
-    this.#answer.hasOptionalMetadata = this.#agreement.hasOptionalMetadata
+    this.#answer.agree(this.#agreement)
     message.resource.set(text.bytes, 0, text.end)
     this.#ask(CONNECT, 1, message)
     return HEADER_SIZE + size

@@ -1,4 +1,4 @@
-import { type Message, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
+import { type Kind, type Message, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
 import {
   type Conversation,
   type Link,
@@ -29,8 +29,8 @@ import { HOLE, lineEnd, numberAt, numberEnd, Values } from './redis/resp.ts'
  *   request   = an array of bulks, or a line: see redis/request.ts
  *   response  = a value: see redis/resp.ts
  *
- * Responses come in order. A message is told at its beginning, the rest of its values goes by: of
- * a value only the line with its size must be seen. A push answers nothing: RESP3 marks it with >,
+ * Responses come in order. A message is told at its beginning; the rest of its values goes by and
+ * tells its end: of a value only the line with its size must be seen. A push answers nothing: RESP3 marks it with >,
  * RESP2 sends it as an array that begins with a word of PUSHES to who has subscribed. SUBSCRIBE is
  * confirmed once a channel: the first confirmation is its response.
  *
@@ -66,9 +66,10 @@ const COUNT_TOLD_MAX = 65_535
 
 const request = new Request()
 
-/** One sender: what of its message is still to go by, and whether its end was not captured. */
+/** One sender: what is still to go by of which message, and whether its end was not captured. */
 class Side {
   readonly values: Values = new Values()
+  kind: Kind = 'none'
   isLoose = false
 
   clear(): void {
@@ -103,12 +104,7 @@ class RedisConversation implements Conversation {
       return SWITCH
     }
     const side = sender === 'client' ? this.#client : this.#server
-    if (side.values.left > 0) {
-      const size = side.values.skip(bytes, start)
-      if (size !== HOLE) return size
-      side.values.clear()
-      side.isLoose = true
-    }
+    if (side.values.left > 0) return rest(side, bytes, start, message)
     if (side.isLoose && !this.#isNext(sender, bytes, start))
       return this.#pipelined ? WRONG : bytes.length - start
     side.isLoose = false
@@ -151,12 +147,13 @@ class RedisConversation implements Conversation {
       this.#waiting++
     }
     const { values } = this.#client
-    if (request.isCut) {
-      this.#client.isLoose = true
-      return bytes.length - start
-    }
+    this.#client.kind = message.kind
+    this.#client.isLoose = request.isCut
+    if (request.isCut) return bytes.length - start
     values.left = request.left
-    return values.left === 0 ? size : size + Math.max(values.skip(bytes, start + size), 0)
+    const more = values.left === 0 ? 0 : values.skip(bytes, start + size)
+    message.last = values.left === 0
+    return size + Math.max(more, 0)
   }
 
   /** Whether the request just read is answered: https://redis.io/docs/latest/commands/client-reply */
@@ -183,13 +180,15 @@ class RedisConversation implements Conversation {
       values.clear()
       return kind === MORE || kind > 0 ? MORE : WRONG
     }
+    this.#server.kind = kind === PUSH ? 'none' : 'response'
     if (kind === PUSH) return size
     const asked = this.#link.pending(NO_ID)
     message.kind = 'response'
+    message.last = values.left === 0
     this.#waiting = Math.max(this.#waiting - 1, 0)
     if (type === MINUS || type === BANG) readError(bytes, start, size, message)
     else if (asked === MONITOR) this.#isMonitor = true
-    else if (asked === SYNC) return this.#replicate(bytes, start)
+    else if (asked === SYNC) return this.#replicate(bytes, start, message)
     return size
   }
 
@@ -202,9 +201,10 @@ class RedisConversation implements Conversation {
   }
 
   /** From the line that answers SYNC on, a server sends what no request asked for. */
-  #replicate(bytes: Uint8Array, start: number): number {
+  #replicate(bytes: Uint8Array, start: number, message: Message): number {
     this.#server.values.clear()
     this.#isReplica = true
+    message.last = true
     return lineEnd(bytes, start, ERROR_BYTES_MAX) - start
   }
 
@@ -235,6 +235,16 @@ class RedisConversation implements Conversation {
     this.#confirmations = Math.max(Math.floor(asked / SUBSCRIPTION_STEP) - 1, 0)
     return ANSWER
   }
+}
+
+/** Lets the rest of a message go by; its last value ends it, and so does a hole. */
+function rest(side: Side, bytes: Uint8Array, start: number, message: Message): number {
+  const size = side.values.skip(bytes, start)
+  side.isLoose = size === HOLE
+  message.truncated = side.isLoose
+  if (side.isLoose) side.values.clear()
+  if (side.values.left === 0) message.kind = side.kind
+  return side.isLoose ? bytes.length - start : size
 }
 
 function tagOf({ command, arguments: count }: Request): number {

@@ -39,7 +39,7 @@ const login = (flags: number, rest: string): string =>
   packet(1, `${little(flags, 4)}${little(0x0100_0000, 4)}\x21${'\0'.repeat(23)}${rest}`)
 
 function show({ message: m }: TestLink, size: number): string {
-  if (size <= 0 && m.kind === 'none') return String(size)
+  if (size <= 0 && m.kind === 'none') return `${m.next}${size}`
   const words: (string | number)[] = [m.kind === 'none' ? '-' : m.kind]
   if (m.operation.end) words.push(textOf(m.operation))
   if (m.resource.end) words.push(textOf(m.resource))
@@ -159,8 +159,8 @@ const TALKS: Record<string, readonly Step[]> = {
   'TLS: nothing is read behind the request for it': [
     GREET,
     ['client', login(FLAGS.ssl, ''), ['-']],
-    ['client', '\x16\x03\x01\x02\0\x01\0', [String(SWITCH)]],
-    ['server', '\x16\x03\x03\0\x7a\x02\0', [String(SWITCH)]],
+    ['client', '\x16\x03\x01\x02\0\x01\0', [`TLS${SWITCH}`]],
+    ['server', '\x16\x03\x03\0\x7a\x02\0', [`TLS${SWITCH}`]],
   ],
   'rows with EOFs': [
     SELECT,
@@ -241,7 +241,7 @@ const TALKS: Record<string, readonly Step[]> = {
     [
       'server',
       packets(1, prepared(3, 1, 1), column('?'), eof(), column('a'), eof()),
-      ['response #3', '-'],
+      ['response #3'],
     ],
     ['client', execute(3), ['request COM_STMT_EXECUTE SELECT ? #3']],
     ['server', packets(1, '\x01', column('a'), eof(), '\0\0\x01x', eof()), ['response']],

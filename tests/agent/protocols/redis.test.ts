@@ -10,6 +10,7 @@ function show({ message: m }: TestLink, size: number): string {
   if (m.resource.end) words.push(textOf(m.resource))
   if (m.status) words.push(`status=${m.status}`)
   if (m.error.end) words.push(`"${textOf(m.error)}"`)
+  if (!m.last) words.push('…')
   if (m.truncated) words.push('cut')
   return `${words.join(' ')} ${size}`
 }
@@ -112,9 +113,9 @@ const TALKS: Record<string, readonly Step[]> = {
   ],
   'an array that comes in pieces: told at its beginning': [
     ['client', command('LRANGE', 'l', '0', '9'), ['request LRANGE l 0 9 37']],
-    ['server', '*3\r\n:1\r\n', ['response 8']],
+    ['server', '*3\r\n:1\r\n', ['response … 8']],
     ['server', ':2\r\n', ['- 4']],
-    ['server', '$5\r\nhe', ['- 11']],
+    ['server', '$5\r\nhe', ['response 11']],
   ],
   'MULTI and EXEC': [
     ['client', command('MULTI'), ['request MULTI 15']],
@@ -189,22 +190,23 @@ const TALKS: Record<string, readonly Step[]> = {
     [
       'client',
       `*5\r\n${bulk('SET')}${bulk('k')}$2000\r\n${'v'.repeat(1100)}`,
-      [`request SET k ${'v'.repeat(1022)} cut 2029`],
+      [`request SET k ${'v'.repeat(1022)} … cut 2029`],
     ],
-    ['client', '\0'.repeat(18), ['- 18']],
+    ['client', '\0'.repeat(18), ['request cut 18']],
     ['server', '+OK\r\n', ['response 5']],
     ['client', command('GET', 'k'), ['request GET k 20']],
   ],
   'a hole in a response, and the next one after it': [
     ['client', command('KEYS', '*'), ['request KEYS * 21']],
-    ['server', `*100\r\n${bulk('a')}${ZEROS}`, ['response 13', '- 200']],
+    ['server', `*100\r\n${bulk('a')}${ZEROS}`, ['response … 13', 'response cut 200']],
     ['server', '$1\r\nb\r\n', ['- 7']],
     ['client', command('GET', 'k'), ['request GET k 20']],
     ['server', '$1\r\nv\r\n', ['response 7']],
   ],
   'a hole in a pipeline as lost framing': [
     ['client', command('KEYS', '*') + command('PING'), ['request KEYS * 21', 'request PING 14']],
-    ['server', `*100\r\n${bulk('a')}${ZEROS}`, ['response 13', `${WRONG}`]],
+    ['server', `*100\r\n${bulk('a')}${ZEROS}`, ['response … 13', 'response cut 200']],
+    ['server', '+PONG\r\n', [`${WRONG}`]],
   ],
 }
 

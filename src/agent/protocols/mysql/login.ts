@@ -2,6 +2,7 @@ import { Scratch } from '../../../lib/scratch.ts'
 import {
   CLIENT_COMPRESS,
   CLIENT_CONNECT_WITH_DB,
+  CLIENT_DEPRECATE_EOF,
   CLIENT_OPTIONAL_METADATA,
   CLIENT_PLUGIN_AUTH_LENENC,
   CLIENT_PROTOCOL_41,
@@ -38,12 +39,8 @@ export class Agreement {
   isCompressed = false
   /** A byte before the count of columns says whether their definitions follow. */
   hasOptionalMetadata = false
-
-  clear(): void {
-    this.isKnown = false
-    this.isCompressed = false
-    this.hasOptionalMetadata = false
-  }
+  /** Definitions are followed by an EOF. */
+  hasEofs = false
 }
 
 const text = new Scratch(TEXT_BYTES_MAX)
@@ -79,6 +76,7 @@ export function readLogin(bytes: Uint8Array, at: number, end: number, to: Agreem
   to.isKnown = true
   to.isCompressed = (flags & (CLIENT_COMPRESS | CLIENT_ZSTD)) !== 0
   to.hasOptionalMetadata = (flags & CLIENT_OPTIONAL_METADATA) !== 0
+  to.hasEofs = (flags & CLIENT_DEPRECATE_EOF) === 0
   text.clear()
   const user = at + LOGIN_HEAD_SIZE
   const userEnd = textEnd(bytes, user, end)

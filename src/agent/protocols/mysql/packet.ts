@@ -26,6 +26,7 @@ export const CLIENT_PROTOCOL_41: number = 1 << 9
 export const CLIENT_SSL: number = 1 << 11
 export const CLIENT_SECURE_CONNECTION: number = 1 << 15
 export const CLIENT_PLUGIN_AUTH_LENENC: number = 1 << 21
+export const CLIENT_DEPRECATE_EOF: number = 1 << 24
 export const CLIENT_OPTIONAL_METADATA: number = 1 << 25
 export const CLIENT_ZSTD: number = 1 << 26
 

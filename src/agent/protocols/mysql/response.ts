@@ -14,6 +14,7 @@ import {
   STMT_FETCH,
   STMT_PREPARE,
 } from './commands.ts'
+import type { Agreement } from './login.ts'
 import {
   CURSOR_EXISTS,
   EOF,
@@ -59,6 +60,10 @@ const ROWS = 3
 const AUTHENTICATION = 4
 const STREAM = 5
 
+const UNKNOWN = 0
+const YES = 1
+const NO = 2
+
 const EOF_SIZE = 5
 const OK_SIZE_MIN = 5
 /** As much of an OK or a count is looked at, and of an error's text. */
@@ -72,8 +77,9 @@ export class Answer {
   /** Told by the packets: the server wants a file; a statement was prepared under an id. */
   wantsFile = false
   statement = -1
-  /** A byte before the count of columns says whether definitions follow. */
-  hasOptionalMetadata = false
+  #hasOptionalMetadata = false
+  /** Whether an EOF follows definitions: agreed on, or learnt from the first result. */
+  #eofs = UNKNOWN
   #command = 0
   #phase = FIRST
   /** The number of the next packet. */
@@ -83,6 +89,11 @@ export class Answer {
   #columns = 0
   /** The packet before goes on in the next one. */
   #isSplit = false
+
+  agree({ hasOptionalMetadata, hasEofs }: Agreement): void {
+    this.#hasOptionalMetadata = hasOptionalMetadata
+    this.#eofs = hasEofs ? YES : NO
+  }
 
   /** Begins the answer to `command`, whose last packet had the number before `number`. */
   begin(command: number, number: number): void {
@@ -153,7 +164,7 @@ export class Answer {
     const command = this.#command
     if (command === STATISTICS) return IS_WHOLE
     if (command === STMT_PREPARE) return first === OK ? this.#prepared(bytes, at, size) : WRONG
-    if (this.hasOptionalMetadata && isQuery(command) && size > 1 && size < OK_SIZE_MIN)
+    if (this.#hasOptionalMetadata && isQuery(command) && size > 1 && size < OK_SIZE_MIN)
       return this.#count(bytes, at + 1, first === 1)
     if (first === OK) return this.#ok(bytes, at, size, message)
     if (first === EOF) return size === EOF_SIZE || size >= 7 ? IS_WHOLE : WRONG
@@ -186,7 +197,7 @@ export class Answer {
     this.statement = u32(bytes, at + 1)
     const columns = u16(bytes, at + 5)
     const parameters = u16(bytes, at + 7)
-    if (size > 12 && this.hasOptionalMetadata && bytes[at + 12] === 0) return IS_WHOLE
+    if (size > 12 && this.#hasOptionalMetadata && bytes[at + 12] === 0) return IS_WHOLE
     this.#columns = parameters > 0 ? columns : 0
     this.#definitions = parameters > 0 ? parameters : columns
     if (this.#definitions === 0) return IS_WHOLE
@@ -215,24 +226,28 @@ export class Answer {
 
   /** A definition begins with its catalogue, which is always "def". */
   #definition(bytes: Uint8Array, at: number, size: number): number {
-    if (this.#command === STMT_PREPARE && bytes[at] === EOF && size === EOF_SIZE) return GOES_ON
-    if (size < 12 || u32(bytes, at) !== DEF) return WRONG
+    if (this.#command === STMT_PREPARE && bytes[at] === EOF && size === EOF_SIZE) {
+      this.#eofs = YES
+      return this.#definitions > 0 ? GOES_ON : IS_WHOLE
+    }
+    if (this.#definitions === 0 || size < 12 || u32(bytes, at) !== DEF) return WRONG
     this.#definitions--
     if (this.#definitions > 0) return GOES_ON
     if (this.#command !== STMT_PREPARE) this.#phase = AFTER_DEFINITIONS
     else if (this.#columns > 0) {
       this.#definitions = this.#columns
       this.#columns = 0
-    } else return IS_WHOLE
+    } else if (this.#eofs !== YES) return IS_WHOLE
     return GOES_ON
   }
 
   /** An EOF between definitions and rows, or the first row, or the end of none. */
   #afterDefinitions(bytes: Uint8Array, at: number, size: number): number {
     this.#phase = ROWS
-    const isEof = bytes[at] === EOF && size !== SIZE_MAX
-    if (!isEof) return GOES_ON
-    if (size !== EOF_SIZE) return this.#lastOfRows(bytes, at, size)
+    const isEof = bytes[at] === EOF && size === EOF_SIZE
+    this.#eofs = isEof ? YES : NO
+    if (bytes[at] !== EOF || size === SIZE_MAX) return GOES_ON
+    if (!isEof) return this.#lastOfRows(bytes, at, size)
     // Rows of a cursor are fetched by a command of their own.
     return (u16(bytes, at + 3) & CURSOR_EXISTS) === 0 ? GOES_ON : IS_WHOLE
   }
