@@ -7,6 +7,7 @@ import { realEnv } from '../lib/env-real.ts'
 import { MetaflowError, sentenceOf } from '../lib/errors.ts'
 import { log } from '../lib/log.ts'
 import { startWorker } from '../lib/worker.ts'
+import { ALL } from '../model/segment.ts'
 import { type Capture, openCapture } from './capture/capture.ts'
 import { hostId } from './identity/host.ts'
 import type { FromLane, LaneOptions, ToLane } from './lane.ts'
@@ -35,6 +36,7 @@ export async function startAgent(config: AgentConfig): Promise<Running> {
   const capture = openCapture({
     family: agent.capture.family,
     ringBytes: agent.capture.ringBytes,
+    undecidedBytes: ALL,
     mutedProcessIds: [process.pid],
   })
   log('info', `Observing this host by the ${capture.family} hooks`)

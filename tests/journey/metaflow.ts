@@ -4,7 +4,7 @@ import { type Child, startChild } from '../../src/lib/process.ts'
 import { freePort } from '../peers/peers.ts'
 import { until } from '../until.ts'
 
-export const EXECUTABLE = 'dist/metaflow'
+const EXECUTABLE = 'dist/metaflow'
 
 /** The reason why the journey cannot be made here, else the empty string. */
 export function noJourney(): string {
@@ -21,6 +21,7 @@ export class MetaFlow {
   readonly #lines: string[] = []
   #server: Child | undefined
   #agent: Child | undefined
+  #ended = ''
   url = ''
 
   constructor(directory: string) {
@@ -34,7 +35,7 @@ export class MetaFlow {
       ...['--mode=server', '--data-dir', `${this.#directory}/server`],
       ...['--listen', this.url.slice('http://'.length)],
     ])
-    await until(async () => (await this.#get('/healthz'))?.status === 200, 90)
+    await this.#until(async () => (await this.#get('/healthz'))?.status === 200)
   }
 
   async startAgent(family: Family, flags: readonly string[] = []): Promise<void> {
@@ -42,12 +43,12 @@ export class MetaFlow {
       ...['--mode=agent', '--data-dir', `${this.#directory}/agent`, '--server', this.url],
       ...[`--agent-capture-family=${family}`, ...flags],
     ])
-    await until(async () => {
+    await this.#until(async () => {
       const status = (await (await this.#get('/v1/status'))?.json()) as
         | { agents: { family: string; seenAt: number }[] }
         | undefined
       return status?.agents.some((agent) => agent.family === family) ?? false
-    }, 60)
+    })
   }
 
   /** Rows of `sql`, a column name to a value each. */
@@ -105,12 +106,25 @@ export class MetaFlow {
     return this.#lines.slice(-60).join('\n')
   }
 
+  /** Waits until `holds`; a part that ends meanwhile, or takes too long, is told with its words. */
+  async #until(holds: () => Promise<boolean>): Promise<void> {
+    await until(async () => this.#ended !== '' || (await holds()), 90).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.words}`)
+    })
+    if (this.#ended !== '') throw new Error(`${this.#ended} ended\n${this.words}`)
+  }
+
   #start(name: string, args: readonly string[]): Child {
-    return startChild({
+    this.#ended = ''
+    const child = startChild({
       command: [EXECUTABLE, ...args],
       name,
       onLine: (line) => this.#lines.push(`${name}: ${line}`),
     })
+    void child.exited.then(() => {
+      this.#ended = name
+    })
+    return child
   }
 
   async #get(path: string): Promise<Response | undefined> {
