@@ -70,9 +70,7 @@ export class TextDictionary {
     const size = end - start
     if (entry + 2 > this.offsets.length) this.#grow()
     if (at + size > this.bytes.length) this.#growBytes(at + size)
-    const to = this.bytes
-    if (size > 64) to.set(bytes.subarray(start, end), at)
-    else for (let i = 0; i < size; i++) to[at + i] = bytes[start + i]!
+    this.#copy(bytes, start, at, size)
     this.offsets[entry + 1] = at + size
     this.size = entry + 1
     return entry
@@ -86,6 +84,29 @@ export class TextDictionary {
     // From the end: texts that share a size differ there rather than at their beginning.
     for (let i = size - 1; i >= 0; i--) if (own[at + i] !== bytes[start + i]) return false
     return true
+  }
+
+  /** Copies a short text: eight bytes a turn are twice as fast as one; `set` is dear below 96. */
+  #copy(from: Uint8Array, start: number, at: number, size: number): void {
+    const to = this.bytes
+    if (size > COPY_MIN) {
+      to.set(from.subarray(start, start + size), at)
+      return
+    }
+    let i = 0
+    for (; i + 8 <= size; i += 8) {
+      const a = at + i
+      const b = start + i
+      to[a] = from[b]!
+      to[a + 1] = from[b + 1]!
+      to[a + 2] = from[b + 2]!
+      to[a + 3] = from[b + 3]!
+      to[a + 4] = from[b + 4]!
+      to[a + 5] = from[b + 5]!
+      to[a + 6] = from[b + 6]!
+      to[a + 7] = from[b + 7]!
+    }
+    for (; i < size; i++) to[at + i] = from[start + i]!
   }
 
   #grow(): void {
@@ -121,6 +142,8 @@ const SLOTS_MIN = 512
 const PROBES_MAX = 16
 /** Of longer texts so many bytes at either end are hashed. */
 const HASHED_END = 24
+
+const COPY_MIN = 96
 
 /** Mixes four bytes at a time; never zero cost, never a string. */
 export function hashOf(bytes: Uint8Array, start: number, end: number): number {

@@ -23,6 +23,8 @@ type BuilderColumn = NumberColumn | WideColumn | Ip6Column | TextColumn | Histog
 const ROWS_MIN = 1024
 /** Room that must be left for one more row's texts and buckets, and for the block's names. */
 const ROW_BYTES_MAX = 64 * 1024
+/** So many rows fit into any block. */
+const ROWS_UNCHECKED = 100
 const WIDTHS: Readonly<Record<Physical, number>> = {
   u8: 1,
   u16: 2,
@@ -47,6 +49,8 @@ export class BlockBuilder {
   readonly #sized: (TextColumn | HistogramColumn)[] = []
   readonly #rowSize: number
   #capacity = 0
+  /** Rows from which on the block's size must be looked at. */
+  #check = ROWS_UNCHECKED
   readonly #names: Name[] = []
   #namesSize = 0
   /** Index in the block of each name of the table, where `#stamps` has this block's number. */
@@ -92,9 +96,16 @@ export class BlockBuilder {
 
   /** The next row's index: every column of it must now be written. */
   row(): number {
-    if (this.rows >= BLOCK_ROWS_MAX || this.size > BLOCK_BYTES_MAX - ROW_BYTES_MAX) this.flush()
+    if (this.rows >= this.#check) this.#checkSize()
     if (this.rows >= this.#capacity) this.#reserve(this.#capacity * 2)
     return this.rows++
+  }
+
+  /** Flushes a full block, else says when to look again: no row is larger than ROW_BYTES_MAX. */
+  #checkSize(): void {
+    const left = BLOCK_BYTES_MAX - this.size
+    if (this.rows >= BLOCK_ROWS_MAX || left < ROW_BYTES_MAX) this.flush()
+    else this.#check = Math.min(BLOCK_ROWS_MAX, this.rows + Math.floor(left / ROW_BYTES_MAX))
   }
 
   /** About how many bytes the block has so far, unpacked. */
@@ -128,6 +139,7 @@ export class BlockBuilder {
     this.#namesSize = 0
     this.#block++
     this.rows = 0
+    this.#check = ROWS_UNCHECKED
     emit(block, rows)
   }
 

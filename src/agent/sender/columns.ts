@@ -53,7 +53,7 @@ export class WideColumn {
     const words = this.#words
     words[row * 2] = value
     // Two's complement: the high word of -1 is all ones. Typed arrays take a number modulo 2^32.
-    words[row * 2 + 1] = value >= 0 && value < WORD ? 0 : Math.floor(value / WORD)
+    words[row * 2 + 1] = value >= 0 && value < WORD ? 0 : highOf(value)
   }
 
   finish(rows: number): BlockColumn {
@@ -65,10 +65,15 @@ export class WideColumn {
   }
 }
 
+/** The word above the lowest 32 bits; nearly always it is asked of -1, which stands for NULL. */
+function highOf(value: number): number {
+  return value === -1 ? -1 : Math.floor(value / WORD)
+}
+
 /** IPv6 addresses; rows that set none are `::`, and a block without any lacks the column. */
 export class Ip6Column {
   #bytes = new Uint8Array(0)
-  #used = false
+  isUsed = false
 
   reserve(rows: number): void {
     const grown = new Uint8Array(rows * 16)
@@ -77,23 +82,23 @@ export class Ip6Column {
   }
 
   set(row: number, bytes: Uint8Array, at: number): void {
-    this.#used = true
+    this.isUsed = true
     const to = row * 16
     for (let i = 0; i < 16; i++) this.#bytes[to + i] = bytes[at + i]!
   }
 
   /** Makes a row that was written once hold no address. */
   unset(row: number): void {
-    if (this.#used) this.#bytes.fill(0, row * 16, row * 16 + 16)
+    if (this.isUsed) this.#bytes.fill(0, row * 16, row * 16 + 16)
   }
 
   finish(rows: number): BlockColumn | undefined {
-    return this.#used ? { kind: 'ip6', bytes: this.#bytes.subarray(0, rows * 16) } : undefined
+    return this.isUsed ? { kind: 'ip6', bytes: this.#bytes.subarray(0, rows * 16) } : undefined
   }
 
   clear(rows: number): void {
-    if (this.#used) this.#bytes.fill(0, 0, rows * 16)
-    this.#used = false
+    if (this.isUsed) this.#bytes.fill(0, 0, rows * 16)
+    this.isUsed = false
   }
 }
 
