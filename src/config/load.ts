@@ -175,3 +175,12 @@ function unknownKey(path: string, key: string, keys: ReadonlyMap<string, Setting
     : `there is no such setting${hint(key, [...keys.keys(), ...sections])}`
   return new MetaflowError('misuse', `Cannot use ${key} from ${path}: ${state}`)
 }
+
+/** Takes every setting of ours out of a child's environment: its settings come from a file. */
+export function withoutSettings(
+  // biome-ignore lint/style/noProcessEnv: this room is where the environment is read
+  environment: Environment = process.env,
+): Record<string, undefined> {
+  const ours = Object.keys(environment).filter((name) => name.startsWith(VARIABLE_PREFIX))
+  return Object.fromEntries(ours.map((name) => [name, undefined]))
+}

@@ -1,6 +1,8 @@
 /** The one place that starts other programs: tied to us, heard line by line, stopped. */
+import { fileURLToPath } from 'node:url'
 import { MetaflowError } from './errors.ts'
 import { log } from './log.ts'
+import { IS_BUILT } from './worker.ts'
 
 /** A line longer than this is cut: a child's output is bounded like everything else. */
 export const LINE_BYTES_MAX = 16_384
@@ -9,6 +11,12 @@ export const GRACE_MS = 10_000
 
 /** How a child ended: its exit code, or the signal that killed it. */
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+
+/** The command line of our own program with `args`: the executable, or Bun with the sources. */
+export function ownCommand(args: readonly string[]): [string, ...string[]] {
+  const main = IS_BUILT ? [] : [fileURLToPath(new URL('../main.ts', import.meta.url))]
+  return [process.execPath, ...main, ...args]
+}
 
 export type ChildOptions = {
   /** Program and arguments; a program without a slash is searched on PATH. */
