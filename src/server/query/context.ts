@@ -1,4 +1,4 @@
-import type { MetaflowError } from '../../lib/errors.ts'
+import { MetaflowError } from '../../lib/errors.ts'
 import type { Query } from './ast.ts'
 import type { Catalog } from './catalog.ts'
 import { NAMES_REFUSED } from './functions.ts'
@@ -43,16 +43,21 @@ export class Context {
   spend(parts: number): void {
     this.#spent += parts
     if (this.#spent > PARTS_MAX)
-      throw this.fail(0, `it has more than ${PARTS_MAX} parts once its names are put in`)
+      throw this.fail(undefined, `it has more than ${PARTS_MAX} parts once its names are put in`)
   }
 
   /** Refuses to give something a name that the engine could take for a function. */
   takeName(name: string): void {
     if (NAMES_REFUSED.has(name.toLowerCase()))
-      throw this.fail(0, `${name} is the name of a function that no query may call; take another`)
+      throw this.fail(
+        undefined,
+        `${name} is the name of a function that no query may call; take another`,
+      )
   }
 
-  fail(at: number, state: string): MetaflowError {
+  /** The error of a statement that is wrong at `at`, or somewhere. */
+  fail(at: number | undefined, state: string): MetaflowError {
+    if (at === undefined) return new MetaflowError('refused', `Cannot read the statement: ${state}`)
     return refused(this.#sql, at, state)
   }
 }

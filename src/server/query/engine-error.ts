@@ -49,6 +49,8 @@ function firstLine(message: string): string {
   return line
     .replace(/^Code: \d+\. DB::Exception: /, '')
     .replace(/ \(version [^)]*\)/, '')
+    .replace(/[.:] In scope .*$/s, '')
     .replace(/: While (?:processing|executing).*$/s, '')
     .slice(0, 500)
+    .trim()
 }

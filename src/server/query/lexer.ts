@@ -78,13 +78,18 @@ function tokenAt(sql: string, at: number, previous: Token | undefined): Token {
   if (word) return token('word', word, at, at + word.length)
   if (first === "'") return quoted(sql, at, 'string')
   if (first === '"' || first === '`') return quoted(sql, at, 'quoted')
-  const afterName = previous?.end === at && previous.kind !== 'symbol' && first === '.'
+  const afterName = first === '.' && previous?.end === at && endsValue(previous)
   const afterDot = previous?.end === at && previous.text === '.' && previous.kind === 'symbol'
   const number = afterName ? '' : match(afterDot ? DIGITS : NUMBER, sql, at)
   if (number) return token('number', number, at, at + number.length)
   const symbol = SYMBOLS.find((s) => sql.startsWith(s, at)) ?? (SINGLE.includes(first) ? first : '')
   if (!symbol) throw refused(sql, at, `${JSON.stringify(first)} begins nothing known`)
   return token('symbol', symbol, at, at + symbol.length)
+}
+
+/** Behind a value a dot names a part of it, else it begins a number. */
+function endsValue({ kind, text }: Token): boolean {
+  return kind !== 'symbol' || text === ')' || text === ']'
 }
 
 function token(kind: TokenKind, text: string, at: number, end: number): Token {

@@ -101,6 +101,7 @@ function parseSymbol(cursor: Cursor, symbol: string): Expression {
     cursor.next()
     return { kind: 'unary', operator: '-', operand: parseExpression(cursor, MINUS) }
   }
+  if (symbol === '{' && cursor.peek(1).kind !== 'word') return parseMap(cursor)
   if (symbol === '{' || symbol === '@')
     throw cursor.fail('parameters are not taken; write the value itself')
   throw cursor.expected('an expression')
@@ -148,8 +149,19 @@ function parseParenthesis(cursor: Cursor): Expression {
   return comma ? { kind: 'tuple', items } : items[0]!
 }
 
+/** {'a': 1, 'b': 2} */
+function parseMap(cursor: Cursor): Expression {
+  const { at } = cursor.peek()
+  const pairs = cursor.listIn('{', '}', (c) => {
+    const key = parseExpression(c)
+    c.needSymbol(':')
+    return [key, parseExpression(c)]
+  })
+  return { kind: 'call', name: 'map', at, args: pairs.flat() }
+}
+
 /** A query in parentheses, as a value. */
-export function parseSubquery(cursor: Cursor): Expression {
+function parseSubquery(cursor: Cursor): Expression {
   cursor.needSymbol('(')
   const query = cursor.nested(() => cursor.readQuery(cursor))
   cursor.needSymbol(')')

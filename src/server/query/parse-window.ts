@@ -31,13 +31,14 @@ function parseFill(cursor: Cursor, read: Read): NonNullable<Order['fill']> {
   }
 }
 
+const CLAUSES = new Set(['PARTITION', 'ORDER', 'ROWS', 'RANGE'])
+
 /** What stands in the parentheses of OVER and of WINDOW. */
 export function parseWindow(cursor: Cursor, read: Read): Window {
   cursor.needSymbol('(')
   const { kind, upper } = cursor.peek()
-  const named =
-    kind === 'quoted' || (kind === 'word' && !'PARTITION ORDER ROWS RANGE'.includes(upper))
-  const base = named ? cursor.next().text : undefined
+  const isNamed = kind === 'quoted' || (kind === 'word' && !CLAUSES.has(upper))
+  const base = isNamed ? cursor.next().text : undefined
   const partitionBy = cursor.takeWords('PARTITION BY') ? cursor.list(read) : []
   const orderBy = cursor.takeWords('ORDER BY') ? parseOrders(cursor, read) : []
   const unit = cursor.takeOneOf(['ROWS', 'RANGE'])

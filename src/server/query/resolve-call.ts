@@ -1,7 +1,7 @@
 import { hint } from '../../lib/nearest.ts'
 import type { Call, Expression } from './ast.ts'
 import type { Context } from './context.ts'
-import { type AllowedFunction, functionNames, functionOf } from './functions.ts'
+import { type AllowedFunction, functionNames, functionOf, NAMES_REFUSED } from './functions.ts'
 import { typeOf } from './parse-type.ts'
 import { Scope } from './scope.ts'
 import { mapWindow } from './walk.ts'
@@ -30,7 +30,7 @@ export function resolveCall(call: Call, scope: Scope, resolver: Resolver): Expre
   if (!known)
     throw context.fail(
       call.at,
-      `${call.name} is no function a query may call${hint(call.name, functionNames())}`,
+      `${call.name} is no function a query may call${suggestion(call.name)}`,
     )
   checkForm(call, known, context)
   checkTexts(call, known.name, context)
@@ -43,6 +43,12 @@ export function resolveCall(call: Call, scope: Scope, resolver: Resolver): Expre
     ...(parameters && { parameters: parameters.map(read) }),
     ...(over !== undefined && { over: typeof over === 'string' ? over : mapWindow(over, read) }),
   }
+}
+
+/** Short names are near to everything, and some are known well but not allowed. */
+function suggestion(name: string): string {
+  const isGuess = name.length > 3 && !NAMES_REFUSED.has(name.toLowerCase())
+  return isGuess ? hint(name, functionNames()) : ''
 }
 
 function resolveArgument(arg: Expression, scope: Scope, resolver: Resolver): Expression {

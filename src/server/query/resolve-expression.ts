@@ -31,7 +31,7 @@ export function resolve(e: Expression, scope: Scope, context: Context): Expressi
     case 'binary':
       return resolveSet(e, scope, context)
     case 'lambda':
-      throw context.fail(0, 'a lambda stands only among the arguments of a function')
+      throw context.fail(undefined, 'a lambda stands only among the arguments of a function')
     case 'star':
       throw context.fail(e.at, 'a star stands only in a list of columns')
     default:

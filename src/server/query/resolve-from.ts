@@ -110,9 +110,11 @@ function resolveJoin(join: Join, target: FromTarget): From {
   const right = resolveFrom(join.right, target)
   const { on, using } = join
   const { scope, context } = target
-  for (const name of using ?? [])
+  for (const name of using ?? []) {
+    scope.using.add(name)
     if (!scope.sources.some(({ columns }) => columns.has(name)))
-      throw context.fail(0, `there is no column ${name} to join by${scope.hint(name)}`)
+      throw context.fail(undefined, `there is no column ${name} to join by${scope.hint(name)}`)
+  }
   return { ...join, left, right, on: on && resolve(on, scope, context) }
 }
 

@@ -37,7 +37,10 @@ export function expand(sql: string, options: ExpandOptions): string {
   const query = queryOf(parse(sql), context)
   const text = printQuery(resolveQuery(query, new Scope(undefined), context).query)
   if (text.length > EXPANDED_CHARACTERS_MAX)
-    throw context.fail(0, `it is ${text.length} characters long once its names are expanded`)
+    throw context.fail(
+      undefined,
+      `it is ${text.length} characters long once its names are expanded`,
+    )
   return text
 }
 

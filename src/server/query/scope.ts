@@ -31,6 +31,8 @@ export class Scope {
   readonly aliases: Map<string, Expression> = new Map()
   readonly commons: Map<string, Common> = new Map()
   readonly locals: ReadonlySet<string>
+  /** Columns that tables are joined by with USING. */
+  readonly using: Set<string> = new Set()
   /** Aliases whose own definition is being read: in it the name means the column. */
   readonly busy: Set<string> = new Set()
 

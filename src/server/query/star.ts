@@ -12,7 +12,17 @@ import { mapChildren } from './walk.ts'
 export function expandStar(star: Star, scope: Scope, context: Context): SelectItem[] {
   const sources = sourcesOf(star, scope, context)
   const qualify = scope.sources.length > 1
-  const names = sources.flatMap((source) => columnsOf(source).map((name) => ({ source, name })))
+  const joined = new Set<string>()
+  // What USING joins by is one column, however many tables have it.
+  const isFirst = (name: string): boolean => !scope.using.has(name) || !joined.has(name)
+  const names = sources.flatMap((source) =>
+    columnsOf(source).flatMap((name) => {
+      if (!isFirst(name)) return []
+      joined.add(name)
+      return [{ source, name }]
+    }),
+  )
+  context.spend(names.length)
   for (const name of [...star.except, ...star.replace.map((r) => r.name)])
     if (!names.some((column) => column.name === name))
       throw context.fail(star.at, `there is no column ${name} in what the star stands for`)
@@ -31,7 +41,17 @@ function sourcesOf(star: Star, scope: Scope, context: Context): readonly Source[
   return scope.sources
 }
 
-function columnsOf({ columns }: Source): string[] {
+const known = new WeakMap<Source['columns'], readonly string[]>()
+
+function columnsOf({ columns }: Source): readonly string[] {
+  const before = known.get(columns)
+  if (before) return before
+  const all = listColumns(columns)
+  known.set(columns, all)
+  return all
+}
+
+function listColumns(columns: Source['columns']): string[] {
   return [...columns.keys()].flatMap((column) => [
     column,
     ...namesOfColumn(column).filter(
@@ -47,7 +67,7 @@ function itemOf(star: Star, name: string, parts: readonly string[]): SelectItem 
     (e, applied) => applyTo(e, applied, star.at),
     replaced ?? column,
   )
-  if (expression === column) return { expression, text: name }
+  if (expression === column) return { expression, text: parts.join('.') }
   const applied = star.apply.map((a) => ('kind' in a ? 'lambda' : a.name)).join('.')
   return {
     expression: { kind: 'alias', expression, name: applied ? `${applied}(${name})` : name },

@@ -79,7 +79,7 @@ function numberOf(e: Expression, words: string, context: Context): Expression {
   for (const number in known)
     if (known[Number(number)]!.toLowerCase() === wanted) return { kind: 'number', text: number }
   const near = hint(e.value, Object.values(known))
-  throw context.fail(0, `${words} is never '${e.value}'${near}`)
+  throw context.fail(undefined, `${words} is never '${e.value}'${near}`)
 }
 
 function enumCall(column: Expression): Expression {
