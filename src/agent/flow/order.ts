@@ -47,22 +47,16 @@ export class Order {
     if (!way.isStarted) {
       way.isStarted = true
       way.next = segment.sequence | 0
-      if (segment.before === 'some' && track.connection.isFresh) this.#beginLate(track, segment)
+      way.isLate = segment.before === 'some' && track.isFresh
     }
     const ahead = (segment.sequence - way.next) | 0
-    if (ahead === 0 && track.held.length === 0) {
+    if (ahead === 0 && track.held.length === 0 && !way.isLate) {
       way.next = (way.next + segment.size) | 0
       track.reader.take(segment)
       return
     }
     if (ahead <= 0 && track.held.length === 0) this.#give(track, way, segment)
     else this.#hold(track, segment)
-  }
-
-  /** The report of a stream's first bytes was lost: nobody knows how many they were. */
-  #beginLate(track: Track, segment: Segment): void {
-    this.losses.holes++
-    track.reader.skip(segment.direction, Number.POSITIVE_INFINITY, segment.time)
   }
 
   /** Gives up waiting where it took too long. */
@@ -159,6 +153,11 @@ export class Order {
   /** Gives on what of `segment`, which begins at or before the next byte, is new. */
   #give(track: Track, way: Way, segment: Segment): void {
     const old = (way.next - segment.sequence) | 0
+    if (way.isLate) {
+      way.isLate = false
+      this.losses.holes++
+      track.reader.skip(way.direction, Number.POSITIVE_INFINITY, segment.time)
+    }
     if (old > LEAP) {
       this.losses.leaps++
       track.reader.skip(way.direction, Number.POSITIVE_INFINITY, segment.time)

@@ -8,6 +8,8 @@ export class Way {
   /** Sequence number of the byte that comes next, as a signed 32-bit number. */
   next = 0
   isStarted = false
+  /** The report of its first bytes was lost, and its reader has yet to be told. */
+  isLate = false
 
   constructor(direction: Direction) {
     this.direction = direction
@@ -18,6 +20,8 @@ export class Way {
 export class Track {
   readonly connection: Connection
   readonly reader: ByteReader
+  /** It was seen to open: where nothing is missing, its first report holds its first bytes. */
+  readonly isFresh: boolean
   readonly sent: Way = new Way('send')
   readonly received: Way = new Way('receive')
   /** Verdict that capture was given. */
@@ -34,6 +38,7 @@ export class Track {
     this.connection = connection
     this.reader = reader
     this.verdict = connection.wants
+    this.isFresh = connection.isFresh
   }
 
   way(direction: Direction): Way {

@@ -1,21 +1,14 @@
-import type { Call } from '../../model/call.ts'
 import type { Connection, Mark } from '../../model/connection.ts'
 import { type Message, NO_ID, NO_TAG } from '../../model/message.ts'
 import type { Direction } from '../../model/segment.ts'
-import { type Group, pathEndpoint } from './endpoint.ts'
-import {
-  fillEndpoint,
-  fillEnds,
-  fillProcess,
-  fillRequest,
-  fillResponse,
-  isName,
-  isPath,
-} from './fill.ts'
+import { EndpointOf } from './endpoint-of.ts'
+import { fillEnds, fillProcess, fillRequest, fillResponse } from './fill.ts'
+import { isPeer, mayAnswer } from './peers.ts'
 import type { Sessions, SessionsCause } from './sessions.ts'
 import {
   ANSWERED,
   ANSWERING,
+  EARLY,
   GROWING,
   NO_PEER,
   ONE_WAY,
@@ -47,14 +40,13 @@ export class Session {
   #hasAsked = false
   #sequential = 0
   #lastRequest = -1
-  #group: Group | undefined
-  #groupName = -1
-  #groupPort = -1
+  readonly #endpoint: EndpointOf
 
   constructor(room: Sessions, connection: Connection) {
     this.#room = room
     this.#connection = connection
     this.datagram = connection.isDatagram
+    this.#endpoint = new EndpointOf(room.endpoints)
     this.#isDoubtful = !connection.isFresh
   }
 
@@ -92,6 +84,10 @@ export class Session {
 
   /** `waiting` waited too long. */
   expire(waiting: Waiting): void {
+    if ((waiting.flags & EARLY) !== 0) {
+      this.#settleEarly(waiting)
+      return
+    }
     this.giveWay(waiting, 'timeout', waiting.deadline)
   }
 
@@ -117,6 +113,7 @@ export class Session {
       this.#grow(growing, message, mark)
       return true
     }
+    if (list.early > 0 && this.#takeEarly(list, message, mark)) return true
     if (list.open > 0 && mark.time === this.#lastRequest) this.#isPipelined = true
     this.#lastRequest = mark.time
     this.#hasAsked = true
@@ -131,18 +128,58 @@ export class Session {
   /** Opens the call of a request, or of what nobody answers. */
   #ask(list: WaitingList, message: Message, mark: Mark): Waiting {
     const waiting = this.#open(list, message, mark, mark.direction)
+    this.#fillAsked(waiting, message, mark)
+    return waiting
+  }
+
+  #fillAsked(waiting: Waiting, message: Message, mark: Mark): void {
     const call = waiting.call!
     if (!message.last) {
       waiting.flags |= GROWING
-      list.growing++
+      waiting.list!.growing++
     }
     fillRequest(call, message, this.#room.redact)
-    this.#setEndpoint(call, message)
+    this.#endpoint.set(call, message)
     call.requestTraceId = mark.traceId
     call.requestThreadId = mark.threadId
     call.requestSequence = mark.sequence
     call.capturedRequestBytes = mark.captured
-    return waiting
+  }
+
+  /** The response to a request with this id may have been reported first. */
+  #takeEarly(list: WaitingList, message: Message, mark: Mark): boolean {
+    let early = list.first
+    while (
+      early !== undefined &&
+      ((early.flags & EARLY) === 0 || early.id !== message.id || !this.#isPeer(early))
+    )
+      early = early.next
+    if (early === undefined) return false
+    if (mark.time > early.deadline) {
+      this.#settleEarly(early)
+      return false
+    }
+    early.flags &= ~(EARLY | ORPHAN)
+    list.early--
+    early.queue?.remove(early)
+    early.tag = message.tag
+    early.call!.startTime = mark.time
+    this.#fillAsked(early, message, mark)
+    if ((early.flags & (ANSWERED | GROWING)) === ANSWERED) this.#finish(early, 'closed', mark.time)
+    else this.#room.enqueue(early, mark.time, this.l7Protocol)
+    return true
+  }
+
+  /** No request was reported: the response stays alone. */
+  #settleEarly(early: Waiting): void {
+    early.flags &= ~EARLY
+    early.list!.early--
+    if ((early.flags & ANSWERED) !== 0) {
+      this.#finish(early, 'closed', early.deadline)
+      return
+    }
+    early.queue?.remove(early)
+    this.#room.enqueue(early, early.deadline, this.l7Protocol)
   }
 
   /** Takes a further part of a request. */
@@ -179,7 +216,7 @@ export class Session {
     if (message.last) {
       waiting.flags |= ANSWERED
       list.open--
-      if ((waiting.flags & GROWING) === 0) this.#finish(waiting, 'closed', mark.time)
+      if ((waiting.flags & (GROWING | EARLY)) === 0) this.#finish(waiting, 'closed', mark.time)
     }
     return true
   }
@@ -221,7 +258,13 @@ export class Session {
     let waiting = ghost
     if (waiting === undefined) {
       waiting = this.#open(list, message, mark, requested)
-      waiting.flags = ORPHAN
+      waiting.flags |= ORPHAN
+      if (message.id !== NO_ID && (waiting.flags & NO_PEER) === 0) {
+        waiting.flags |= EARLY
+        list.early++
+        this.#room.enqueueEarly(waiting, mark.time)
+        return waiting
+      }
     } else {
       list.ghosts--
       this.#equip(waiting, list, mark, requested)
@@ -262,6 +305,7 @@ export class Session {
     waiting.queue?.remove(waiting)
     if ((flags & (ANSWERED | ONE_WAY)) === 0) list.open--
     if ((flags & GROWING) !== 0) list.growing--
+    if ((flags & EARLY) !== 0) list.early--
     if (call === undefined) list.ghosts--
     else {
       list.calls--
@@ -325,19 +369,13 @@ export class Session {
     return found
   }
 
-  /** Whether the peer of `waiting` may be the one that this datagram goes to, or comes from. */
+  #isPeer(waiting: Waiting): boolean {
+    if (!this.datagram) return true
+    return isPeer(waiting.call!, this.#connection, waiting.list === this.#received)
+  }
+
   #mayAnswer(waiting: Waiting): boolean {
-    const connection = this.#connection
-    const { call, flags } = waiting
-    if (call === undefined || (flags & (ANSWERED | ONE_WAY)) !== 0) return false
-    if ((flags & NO_PEER) !== 0 || !connection.isPeerKnown) return true
-    const isRemoteClient = waiting.list === this.#received
-    if ((isRemoteClient ? call.clientPort : call.serverPort) !== connection.remotePort) return false
-    const at = isRemoteClient ? 0 : 16
-    const size = connection.isIpv4 ? 4 : 16
-    for (let i = 0; i < size; i++)
-      if (call.addresses[at + i] !== connection.addresses[16 + i]) return false
-    return true
+    return mayAnswer(waiting, this.#connection, waiting.list === this.#received)
   }
 
   #closeEqual(list: WaitingList, id: number, time: number): void {
@@ -355,27 +393,5 @@ export class Session {
     const call = waiting.call!
     fillEnds(call, this.#connection, mark.direction === 'send' ? 'receive' : 'send')
     fillProcess(call, mark)
-  }
-
-  #setEndpoint(call: Call, message: Message): void {
-    let text = message.endpoint
-    if (text.end === text.start) {
-      if (isPath(call.l7Protocol)) text = pathEndpoint(message.resource)
-      else if (isName(call.l7Protocol)) text = message.resource
-      else return
-    }
-    if (text.end === text.start) return
-    const { endpoints } = this.#room
-    const { serverName, serverPort } = call
-    if (
-      this.#group === undefined ||
-      serverName !== this.#groupName ||
-      serverPort !== this.#groupPort
-    ) {
-      this.#group = endpoints.group(serverName, serverPort)
-      this.#groupName = serverName
-      this.#groupPort = serverPort
-    }
-    fillEndpoint(call, endpoints.bound(this.#group, text))
   }
 }

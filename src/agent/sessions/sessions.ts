@@ -42,6 +42,8 @@ const DNS_TIMEOUT_SECONDS = 15
 const DNS = 120
 const WAITING_MAX = 32_768
 const SPARE_MAX = 4096
+/** A hook may report an answer before its request by as much. */
+const MERGE_US = 10_000
 
 /**
  * Pairs the messages of all connections into calls. In: messages; out: calls; what the counters
@@ -58,6 +60,7 @@ export class Sessions {
   readonly #waitingMax: number
   readonly #queue: Queue
   readonly #dnsQueue: Queue
+  readonly #earlyQueue = new Queue(MERGE_US)
 
   constructor(options: SessionsOptions) {
     this.redact = options.redact
@@ -73,7 +76,7 @@ export class Sessions {
 
   /** Gives up what waited too long; `now` is monotonic µs, Infinity at the end of all. */
   tick(now: number): void {
-    for (const queue of [this.#queue, this.#dnsQueue]) {
+    for (const queue of [this.#earlyQueue, this.#queue, this.#dnsQueue]) {
       let waiting = queue.oldest
       while (waiting !== undefined && waiting.deadline <= now) {
         const { newer } = waiting
@@ -81,6 +84,12 @@ export class Sessions {
         waiting = newer
       }
     }
+  }
+
+  /** Lets an answer wait a moment for its request. */
+  enqueueEarly(waiting: Waiting, time: number): void {
+    waiting.deadline = time + MERGE_US
+    this.#earlyQueue.add(waiting)
   }
 
   /** Measures the time of `waiting` from `time` on; the oldest of all gives way to it. */

@@ -11,6 +11,8 @@ export const ANSWERED = 4
 export const ONE_WAY = 8
 /** A response whose request nobody saw. */
 export const ORPHAN = 16
+/** An orphan whose request may be reported a moment later. */
+export const EARLY = 64
 /** The peer of the request's datagram is not known. */
 export const NO_PEER = 32
 
@@ -44,6 +46,7 @@ export class WaitingList {
   /** How many have no whole response yet, ghosts and orphans among them. */
   open = 0
   growing = 0
+  early = 0
 
   add(waiting: Waiting): void {
     waiting.list = this

@@ -30,6 +30,7 @@ export type Said = {
   readonly threadId?: number
   readonly traceId?: number
   readonly remotePort?: number
+  readonly before?: 'none' | 'some'
 }
 
 const encoder = new TextEncoder()
@@ -97,10 +98,11 @@ export class Wire {
   }
 
   /** Reports bytes at a sequence number of its own: again, late, or overlapping. */
-  sayAt(sequence: number, direction: Direction, data: string, said: Said = {}): void {
+  sayAt(sequence: number, direction: Direction, data: string | Uint8Array, said: Said = {}): void {
     const now = this.#sequences[direction]
     this.#sequences[direction] = sequence >>> 0
-    this.#give('data', direction, encoder.encode(data), said)
+    const bytes = typeof data === 'string' ? encoder.encode(data) : data
+    this.#give('data', direction, bytes, said)
     this.#sequences[direction] = now
   }
 
@@ -112,6 +114,7 @@ export class Wire {
     segment.direction = direction
     segment.time = this.time
     segment.sequence = segment.protocol === TCP ? this.#sequences[direction] : 0
+    segment.before = said.before ?? 'unknown'
     segment.size = bytes.length
     segment.bytes = new Uint8Array(PADDING + captured)
     segment.bytes.set(bytes.subarray(0, captured), PADDING)

@@ -11,6 +11,8 @@ import { NEVER, Side } from './side.ts'
 const MERGE_US = 10_000
 /** Holes that stand in the buffer as zeros are no longer than this. */
 const HOLE_MAX = 65_536
+/** So many first bytes of a message must be true: kind, size and id of most protocols lie there. */
+const HEAD_MIN = 16
 /** Messages in one stretch of bytes, so that no parser loops for ever. */
 const AGAIN_MAX = 65_536
 /** Protocols that follow one another on a connection. */
@@ -104,6 +106,7 @@ export class Feeder {
   /** Reads what a segment says; what was not captured of it is a hole. */
   read(side: Side, segment: Segment): void {
     let { size, start } = segment
+    if (side.heldHole > 0) this.force(side)
     if (side.unseen > 0) {
       const gone = Math.min(side.unseen, size)
       side.unseen -= gone
@@ -131,15 +134,23 @@ export class Feeder {
 
   /** Gives on what was held back, if its request has come. */
   release(side: Side): void {
-    if (side.heldAt !== NEVER && this.#session.isAwaited(side.direction)) this.drain(side)
+    if (side.heldAt !== NEVER && this.#session.isAwaited(side.direction)) this.#giveOn(side)
   }
 
   /** Gives on what was held back, request or none. */
   force(side: Side): void {
     if (side.heldAt === NEVER || !this.isReading) return
     this.#isForced = true
-    this.drain(side)
+    this.#giveOn(side)
     this.#isForced = false
+  }
+
+  /** Reads what was held back, and what is known to have gone by behind it. */
+  #giveOn(side: Side): void {
+    const { heldAt, heldHole } = side
+    side.heldHole = 0
+    this.drain(side)
+    if (heldHole > 0 && this.isReading) this.hole(side, heldHole, heldAt)
   }
 
   /** Gives on what was held back too long; answers whether anything is still held back. */
@@ -152,19 +163,22 @@ export class Feeder {
   }
 
   /**
-   * Bytes went by unseen. Inside a message whose size is known they do no harm. Inside one of which
-   * the other side has not heard since, zeros stand for them, and the protocol must be able to say
-   * at once where the message ends. Anywhere else there may have been messages: framing is lost.
+   * Bytes went by unseen. Inside a message whose size is known they do no harm. Inside one, or
+   * between its parts, where the other side has said nothing since it began, zeros stand for them,
+   * and the protocol must be able to say at once where the message ends. Anywhere else there may
+   * have been messages: framing is lost.
    */
   hole(side: Side, size: number, time: number): void {
-    this.force(side)
-    if (!this.isReading) return
+    if (side.heldAt !== NEVER && !this.#isForced) {
+      side.heldHole += size
+      return
+    }
     const gone = Math.min(side.unseen, size)
     side.unseen -= gone
     const rest = size - gone
     if (rest === 0) return
-    const isInside = (side.size > 0 || side.isPartial) && !side.isInterrupted
-    if (isInside && rest <= HOLE_MAX && side.appendZeros(rest)) {
+    const isInside = side.size >= HEAD_MIN || (side.size === 0 && side.isPartial)
+    if (isInside && !side.isInterrupted && rest <= HOLE_MAX && side.appendZeros(rest)) {
       this.#room.mark.time = time
       this.drain(side)
       if (!this.isReading || side.size === 0) return
@@ -252,6 +266,7 @@ export class Feeder {
     const { message, mark } = room
     if (!side.isPartial) side.isInterrupted = false
     side.isPartial = !message.last
+    side.isAnchored = true
     mark.direction = side.direction
     mark.captured = Math.min(next, bytes.length) - at
     if (this.#isBuffered) {
@@ -268,10 +283,11 @@ export class Feeder {
 
   /**
    * A server that speaks though nobody asked may have been asked by bytes that are reported late:
-   * it is held back for a moment.
+   * it is held back for a moment, where the client's next bytes can only be those.
    */
   #mustHold(side: Side, at: number): boolean {
     if (this.#isForced || side.isPartial || this.#session.isAwaited(side.direction)) return false
+    if (!this.#connection.isFresh && !this.otherOf(side).isAnchored) return false
     const { mark } = this.#room
     if (this.#isBuffered) side.markAt(at, mark)
     side.heldAt = mark.time

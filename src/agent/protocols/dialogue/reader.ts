@@ -60,10 +60,8 @@ export class Dialogue implements ByteReader {
     const side = direction === 'send' ? feeder.sent : feeder.received
     if (feeder.isHolding) feeder.tick(time)
     if (this.#state === 'reading') feeder.hole(side, size, time)
-    else if (this.#state === 'unclaimed') {
-      side.clear()
-      this.#connection.isFresh = false
-    }
+    else this.#forget(side)
+    if (this.#state === 'unclaimed') this.#connection.isFresh = false
     this.#lastTime = time
   }
 
@@ -73,6 +71,8 @@ export class Dialogue implements ByteReader {
     this.#feeder.force(received)
     if (this.#state === 'reading' && sent.size + received.size > 0)
       this.#room.counters.dropped.unfinished++
+    this.#forget(sent)
+    this.#forget(received)
     this.#state = 'deaf'
     this.#feeder.end()
     this.#session.close(time)
@@ -147,7 +147,7 @@ export class Dialogue implements ByteReader {
     const feeder = this.#feeder
     const protocol = feeder.protocolOf(side)
     if (protocol === undefined || protocol.claim(side.view(), 'client') <= 0) {
-      if (segment.end - segment.start < segment.size) side.clear()
+      if (segment.end - segment.start < segment.size) this.#forget(side)
       if (++this.#unclaimed > UNCLAIMED_MAX) this.deafen()
       return false
     }
@@ -183,13 +183,23 @@ export class Dialogue implements ByteReader {
   }
 
   #tryLater(side: Side, segment: Segment): void {
-    if (segment.end - segment.start < segment.size || this.#connection.isDatagram) side.clear()
+    const unseen = segment.size - (segment.end - segment.start)
+    if (unseen > 0 || this.#connection.isDatagram) this.#forget(side)
+    if (unseen > 0) this.#connection.isFresh = false
+    this.#room.lostBytes += unseen
     side.tries++
     const { sent, received } = this.#feeder
     if (side.tries < TRIES_MAX && sent.tries + received.tries < TRIES_MAX * 2) return
     this.#room.unknownConnections++
     this.#room.counters.dropped.unclaimed++
     this.deafen()
+  }
+
+  /** Lets go of what nobody will read. */
+  #forget(side: Side): void {
+    if (side.size > 0) this.#connection.isFresh = false
+    this.#room.lostBytes += side.size
+    side.clear()
   }
 
   #senderOf(side: Side): Sender | undefined {

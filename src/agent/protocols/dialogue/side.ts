@@ -22,10 +22,14 @@ export class Side implements Holder {
   unseen = 0
   /** Parts of the message told last are still to come. */
   isPartial = false
+  /** A message was read and nothing is missing since: what comes late must come next. */
+  isAnchored = false
   /** The other side spoke since the message that is not whole yet began. */
   isInterrupted = false
   /** When bytes were first held back for the other direction, or NEVER. */
   heldAt: number = NEVER
+  /** Bytes that went by unseen behind those held back. */
+  heldHole = 0
   /** Segments seen while nobody claimed them. */
   tries = 0
   /** What is buffered is `bytes[from, to)`; zeros in [zerosFrom, zerosTo) for a hole. */
@@ -99,6 +103,7 @@ export class Side implements Holder {
     this.to = 0
     this.zerosTo = 0
     this.heldAt = NEVER
+    this.heldHole = 0
     this.#marks?.clear()
     if (this.bytes === NOTHING) return
     this.#buffers.give(this, this.bytes)
@@ -110,6 +115,7 @@ export class Side implements Holder {
     this.clear()
     this.unseen = 0
     this.isPartial = false
+    this.isAnchored = false
   }
 
   #reserve(size: number): boolean {
