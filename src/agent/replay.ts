@@ -1,5 +1,5 @@
-import type { Sample } from '../lib/counters.ts'
-import { samplesOf } from '../lib/counters.ts'
+import { setImmediate } from 'node:timers/promises'
+import { type Sample, samplesOf } from '../lib/counters.ts'
 import { Utc } from '../lib/utc.ts'
 import type { CallSink } from '../model/call.ts'
 import type { PointSink } from '../model/point.ts'
@@ -11,6 +11,8 @@ import { Messages } from './replay-messages.ts'
 
 /** How often the rooms are told that time passes, in µs of the capture's own time. */
 const TICK = 10_000
+/** After so many packets whoever else wants to run may: a Ctrl-C, above all. */
+const TURN = 16_384
 
 export type ReplayOptions = {
   readonly path: string
@@ -18,8 +20,8 @@ export type ReplayOptions = {
   readonly onMessage?: CallSink
   readonly onCall?: CallSink
   readonly onPoint?: PointSink
-  /** Asked now and then; true ends the replay. */
-  readonly isStopped?: () => boolean
+  /** Ends the replay when it is aborted. */
+  readonly stop?: AbortSignal
 }
 
 export type ReplayOutcome = {
@@ -31,11 +33,11 @@ export type ReplayOutcome = {
 
 /**
  * The agent's rooms wired to a capture file. Its clock is the capture's: monotonic time is UTC, as
- * the packets say. Throws a MetaflowError where the file cannot be opened; whatever is wrong inside
+ * the packets say. Rejects with a MetaflowError where the file cannot be opened; whatever is wrong inside
  * it is told by the outcome.
  */
-export function replay(options: ReplayOptions): ReplayOutcome {
-  const { path, onMessage, onCall, onPoint, isStopped } = options
+export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
+  const { path, onMessage, onCall, onPoint, stop } = options
   const utc = new Utc({ wall: () => 0, monotonic: () => 0 })
   const points = onPoint && new Points({ emit: onPoint, utc })
   const messages = onMessage && new Messages(onMessage)
@@ -53,15 +55,15 @@ export function replay(options: ReplayOptions): ReplayOutcome {
   const packets = new PacketSegments(pipeline.segment)
   const file = new Pcap(path)
   let next = 0
-  while (file.next()) {
+  while (stop?.aborted !== true && file.next()) {
     const { time } = file.packet
     if (time >= next) {
       next = time + TICK
-      if (isStopped?.()) break
       pipeline.tick(time)
       points?.tick(time)
     }
     packets.packet(file.packet)
+    if (packets.counters.in % TURN === 0) await setImmediate()
   }
   packets.finish()
   pipeline.drain()

@@ -34,10 +34,10 @@ const TOPICS: Readonly<Record<string, () => string>> = {
 ${flagsHelp('client')}`,
   replay: () => `metaflow replay FILE: read a capture file (pcap, pcapng) as the agent would
 
-  --table messages|calls|flows|metrics
-      What is printed.
+  --table messages|calls|metrics
+      What is printed: each message, requests with their responses (the default), or points.
   --output jsonl|table
-      How it is printed.
+      How it is printed: a JSON object a line (the default), or columns for a reader.
 `,
   doctor: () => `metaflow doctor: what this machine permits, capability by capability
 

@@ -34,7 +34,7 @@ const COLUMNS = {
 const TABLES = ['messages', 'calls', 'metrics'] as const
 
 /** Exit codes: 0 read to its end, 1 it could not be, 2 misuse. What was read is printed anyway. */
-export function replayCommand(args: readonly string[], stop?: AbortSignal): Promise<number> {
+export async function replayCommand(args: readonly string[], stop?: AbortSignal): Promise<number> {
   const { values, rest } = parseFlags(args, { table: true, output: true })
   const table = oneOf(TABLES, values.get('table') ?? 'calls', '--table')
   const format = oneOf(OUTPUTS, values.get('output') ?? 'jsonl', '--output')
@@ -44,14 +44,10 @@ export function replayCommand(args: readonly string[], stop?: AbortSignal): Prom
   if (further !== undefined)
     throw new MetaflowError('misuse', `Cannot replay ${further}: one file at a time`)
   const output = format === 'jsonl' ? new JsonLines() : new TextTable(COLUMNS[table])
-  const { problem } = replay({
-    path,
-    isStopped: () => stop?.aborted === true,
-    ...tapOf(table, output),
-  })
+  const { problem } = await replay({ path, ...(stop && { stop }), ...tapOf(table, output) })
   output.end()
   if (problem) say(`metaflow: ${problem}\n`)
-  return Promise.resolve(problem ? 1 : 0)
+  return problem || stop?.aborted ? 1 : 0
 }
 
 function tapOf(table: (typeof TABLES)[number], output: Output): Partial<ReplayOptions> {
