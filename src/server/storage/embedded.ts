@@ -9,6 +9,7 @@ import { LEVELS, type Level, log } from '../../lib/log.ts'
 import { startChild } from '../../lib/process.ts'
 import { IS_BUILT } from '../../lib/worker.ts'
 import type { Clients, Limits } from './clickhouse.ts'
+import { INSERT_MS_MAX } from './remote.ts'
 import { Supervisor } from './supervisor.ts'
 
 export type EmbeddedOptions = {
@@ -21,7 +22,6 @@ export type EmbeddedOptions = {
 
 const WRITERS = 3
 const READERS = 4
-const INSERT_MS_MAX = 600_000
 
 /** Our own program, built or from its sources. */
 function ownCommand(): [string, ...string[]] {

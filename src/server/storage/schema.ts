@@ -2,17 +2,20 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import { MetaflowError } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
+import { NAME_TYPE } from '../../model/name.ts'
 import { tables } from '../../model/tables/registry.ts'
 import { type Column, qualifiedName, type Table } from '../../model/tables/table.ts'
+import type { User } from './remote.ts'
 
 /** Databases that are ours. */
 export const DATABASES = ['flow_log', 'flow_metrics', 'flow_tag'] as const
 export const NAMES_TABLE = 'flow_tag.names'
-export const DICTIONARIES = [
-  'flow_tag.auto_instance_map',
-  'flow_tag.host_map',
-  'flow_tag.gprocess_map',
-] as const
+/** Dictionaries and which names each holds. */
+export const DICTIONARIES: readonly (readonly [name: string, where: string])[] = [
+  ['flow_tag.auto_instance_map', ''],
+  ['flow_tag.host_map', ` WHERE type = ${NAME_TYPE.host}`],
+  ['flow_tag.gprocess_map', ` WHERE type = ${NAME_TYPE.process}`],
+]
 
 /** How long rows are kept, in hours, by table; absent: as the table declares. */
 export type Retention = Readonly<Record<string, number>>
@@ -81,12 +84,14 @@ COMMENT 'Names of all that rows point to, by id.'`
  * (measured), so they are told to when names were added. The source is this server itself: named by
  * address, since a confined engine cannot look a name up.
  */
-function createDictionary(name: string, where: string): string {
+function createDictionary(name: string, where: string, source: User | undefined): string {
   const columns = ['id', 'name', 'type', 'key', 'process_kname', 'host_id', 'host']
-  return `CREATE DICTIONARY IF NOT EXISTS ${name} (
+  const user =
+    source === undefined ? '' : ` USER ${text(source.user)} PASSWORD ${text(source.password)}`
+  return `CREATE OR REPLACE DICTIONARY ${name} (
   id UInt64, name String, type UInt8, key String, process_kname String, host_id UInt32, host String
 ) PRIMARY KEY id
-SOURCE(CLICKHOUSE(HOST '127.0.0.1' QUERY ${text(`SELECT ${columns.join(', ')} FROM ${NAMES_TABLE} FINAL${where}`)}))
+SOURCE(CLICKHOUSE(HOST '127.0.0.1'${user} QUERY ${text(`SELECT ${columns.join(', ')} FROM ${NAMES_TABLE} FINAL${where}`)}))
 LAYOUT(HASHED_ARRAY()) LIFETIME(0)`
 }
 
@@ -103,8 +108,13 @@ export const SCHEMA_VERSION: number = Math.max(
 /**
  * Brings the database to this program's schema: makes what is absent, adds columns and indexes
  * that are new, never drops or changes one. Refuses a database that a later program has written.
+ * Dictionaries read their table as `source`, where the server has users.
  */
-export async function migrate(client: ClickHouseClient, retention: Retention = {}): Promise<void> {
+export async function migrate(
+  client: ClickHouseClient,
+  retention: Retention = {},
+  source?: User,
+): Promise<void> {
   for (const database of DATABASES)
     await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${database}` })
   await client.command({ query: VERSIONS_DDL })
@@ -119,9 +129,8 @@ export async function migrate(client: ClickHouseClient, retention: Retention = {
     )
   for (const table of tables) await migrateTable(client, table, retention)
   await client.command({ query: NAMES_DDL })
-  await client.command({ query: createDictionary(DICTIONARIES[0], '') })
-  await client.command({ query: createDictionary(DICTIONARIES[1], ' WHERE type = 6') })
-  await client.command({ query: createDictionary(DICTIONARIES[2], ' WHERE type = 120') })
+  for (const [name, where] of DICTIONARIES)
+    await client.command({ query: createDictionary(name, where, source) })
   if (version < SCHEMA_VERSION)
     await client.command({
       query: `INSERT INTO flow_tag.schema_version (version) VALUES (${SCHEMA_VERSION})`,

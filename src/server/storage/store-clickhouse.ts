@@ -153,7 +153,7 @@ export class ClickHouseStore implements Store {
     this.#reload = 'running'
     let again = false
     try {
-      for (const name of DICTIONARIES)
+      for (const [name] of DICTIONARIES)
         await this.#client.command({ query: `SYSTEM RELOAD DICTIONARY ${name}` })
     } catch (error) {
       again = true

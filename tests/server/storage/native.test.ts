@@ -227,7 +227,9 @@ describe.skipIf(!HAS_ENGINE)('encodeNative', () => {
       segment: 3,
     }
     const rows = await stored(l7FlowLog, [whole, some, old])
-    expect(rows.map((row) => row['agent_id']).sort()).toEqual([1, 1, 1, 2, 2, 3])
+    expect(rows.map((row) => Number(row['agent_id'])).sort((a, b) => a - b)).toEqual([
+      1, 1, 1, 2, 2, 3,
+    ])
     for (const row of rows) {
       const at = (row['time'] as number) - TIME
       const want = wantOf(l7FlowLog, at)
