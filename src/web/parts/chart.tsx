@@ -65,8 +65,6 @@ function dataOf({ times, series }: Props): uPlot.AlignedData {
 }
 
 function optionsOf({ series, format }: Props, element: HTMLElement): uPlot.Options {
-  const style = getComputedStyle(document.documentElement)
-  const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim()
   const axis: uPlot.Axis = {
     stroke: colour('faint'),
     grid: { stroke: colour('line'), width: 1 },
@@ -81,15 +79,30 @@ function optionsOf({ series, format }: Props, element: HTMLElement): uPlot.Optio
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => format(tick)) }],
     series: [
-      { value: (_, time) => (time == null ? '' : new Date(time * 1000).toLocaleTimeString()) },
+      { value: (_, time) => (time == null ? '–' : new Date(time * 1000).toLocaleTimeString()) },
       ...series.map((one) => ({
         label: one.label,
         stroke: colour(one.colour),
         width: 1.5,
-        ...(one.fill ? { fill: `${colour(one.colour)}22` } : {}),
+        ...(one.fill ? { fill: tint(one.colour) } : {}),
         points: { show: false },
         value: (_: uPlot, value: number | null) => (value == null ? '–' : format(value)),
       })),
     ],
   }
+}
+
+/** A colour of the style sheet as the page shows it now, light or dark, as rgb(). */
+function colour(name: string): string {
+  const probe = document.createElement('i')
+  probe.style.color = `var(--${name})`
+  document.body.append(probe)
+  const shown = getComputedStyle(probe).color
+  probe.remove()
+  return shown
+}
+
+/** The same colour, faint enough to lie under a line. */
+function tint(name: string): string {
+  return colour(name).replace(/^rgb\((.*)\)$/, 'rgba($1, 0.13)')
 }

@@ -16,7 +16,12 @@ type Edge = {
   readonly errors: number
   readonly p95: number
 }
-type Topology = { readonly names: ReadonlyMap<string, string>; readonly edges: readonly Edge[] }
+type Topology = {
+  readonly names: ReadonlyMap<string, string>
+  readonly edges: readonly Edge[]
+  /** Seconds the range has points of. */
+  readonly covered: number
+}
 
 const NODE_WIDTH = 170
 const NODE_HEIGHT = 36
@@ -30,7 +35,7 @@ export function ServiceMap(): VNode {
     <Show data={data} isEmpty={({ edges }) => edges.length === 0} empty={<NoCalls />}>
       {(topology) => (
         <section class="card map">
-          <Drawing topology={topology} range={range} />
+          <Drawing topology={topology} />
           <p class="faint">
             Arrows point from caller to called, as wide as their rate; red ones have errors. Click a
             service to open it.
@@ -45,13 +50,7 @@ export function ServiceMap(): VNode {
 type Place = { readonly x: number; readonly y: number }
 type Line = { readonly points: readonly Place[] }
 
-function Drawing({
-  topology,
-  range,
-}: {
-  readonly topology: Topology
-  readonly range: Range
-}): VNode {
+function Drawing({ topology }: { readonly topology: Topology }): VNode {
   const graph = new Graph({ multigraph: true })
   graph.setGraph({ rankdir: 'LR', nodesep: 24, ranksep: 150, marginx: 12, marginy: 16 })
   graph.setDefaultEdgeLabel(() => ({}))
@@ -87,7 +86,7 @@ function Drawing({
           key={`${edge.from} ${edge.to} ${edge.protocol}`}
           edge={edge}
           line={graph.edge(edge.from, edge.to, edge.protocol) as unknown as Line & Place}
-          range={range}
+          covered={topology.covered}
         />
       ))}
       {[...topology.names].map(([id, name]) => {
@@ -112,16 +111,13 @@ function Drawing({
   )
 }
 
-function Arrow({
-  edge,
-  line,
-  range,
-}: {
+function Arrow(props: {
   readonly edge: Edge
   readonly line: Line & Place
-  readonly range: Range
+  readonly covered: number
 }): VNode {
-  const perSecond = edge.requests / range.seconds
+  const { edge, line, covered } = props
+  const perSecond = edge.requests / covered
   const path = line.points.map(({ x, y }, at) => `${at ? 'L' : 'M'}${x},${y}`).join(' ')
   const failing = edge.errors > 0
   return (
@@ -148,6 +144,7 @@ async function load(range: Range, stop: AbortSignal): Promise<Topology> {
     `SELECT auto_instance_id_0 AS from_id, auto_instance_0 AS from_name,
       auto_instance_id_1 AS to_id, auto_instance_1 AS to_name, l7_protocol AS protocol,
       observation_point, sum(request) AS requests, sum(error) AS errors,
+      toUnixTimestamp(min(time)) AS first, toUnixTimestamp(max(time)) AS last,
       sumMap(rrt_histogram) AS histogram
       FROM ${pointsTable('application_map', range)} WHERE ${within(range)}
       GROUP BY auto_instance_id_0, auto_instance_0, auto_instance_id_1, auto_instance_1,
@@ -155,11 +152,11 @@ async function load(range: Range, stop: AbortSignal): Promise<Topology> {
       ORDER BY requests DESC LIMIT ${EDGES_MAX * 2}`,
     stop,
   )
-  return topologyOf(rows)
+  return topologyOf(rows, range)
 }
 
 /** An edge seen at both ends is counted at the server's, else at the client's. */
-export function topologyOf(rows: readonly Row[]): Topology {
+function topologyOf(rows: readonly Row[], range: Range): Topology {
   const names = new Map<string, string>()
   const edges = new Map<string, { readonly atServer: boolean; readonly edge: Edge }>()
   for (const row of rows) {
@@ -174,5 +171,8 @@ export function topologyOf(rows: readonly Row[]): Topology {
     const [requests, errors] = [Number(row['requests']), Number(row['errors'])]
     edges.set(key, { atServer, edge: { from, to, protocol, requests, errors, p95 } })
   }
-  return { names, edges: [...edges.values()].map(({ edge }) => edge).slice(0, EDGES_MAX) }
+  const first = Math.min(...rows.map((row) => Number(row['first'])))
+  const last = Math.max(...rows.map((row) => Number(row['last'])))
+  const covered = Math.min(last - first + (range.table === '1s' ? 1 : 60), range.seconds)
+  return { names, edges: [...edges.values()].map(({ edge }) => edge).slice(0, EDGES_MAX), covered }
 }

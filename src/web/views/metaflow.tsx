@@ -42,7 +42,7 @@ export function MetaFlow(): VNode {
 function Page({ status }: { readonly status: Status }): VNode {
   const { server, engine, agents, now } = status
   const samples = [...server.samples, ...agents.flatMap((agent) => agent.samples)]
-  const dropped = samples.filter(({ name, value }) => name.endsWith('_dropped_total') && value > 0)
+  const dropped = samples.filter(isLoss)
   const tls = sum(samples, 'tls_connections_total')
   return (
     <>
@@ -52,7 +52,7 @@ function Page({ status }: { readonly status: Status }): VNode {
         <Tile label="Server memory" value={bytes(server.memoryBytes)} />
         <Tile label="Server CPU" value={share(server, now)} />
         <Tile label="Dropped" value={count(sum(dropped))} bad={dropped.length > 0} />
-        <Tile label="TLS, not read" value={`${count(tls)} connections`} />
+        <Tile label="TLS connections, not read" value={count(tls)} />
       </div>
       {!engine.healthy && <p class="problem">{engine.sentence}</p>}
       <section class="card">
@@ -79,6 +79,13 @@ function Page({ status }: { readonly status: Status }): VNode {
       </section>
     </>
   )
+}
+
+/** What is left out on purpose (MetaFlow's own calls, what was sent twice) is no loss. */
+const ON_PURPOSE = new Set(['muted', 'duplicate', 'empty'])
+
+function isLoss({ name, labels, value }: Sample): boolean {
+  return value > 0 && name.endsWith('_dropped_total') && !ON_PURPOSE.has(labels['why'] ?? '')
 }
 
 function sum(samples: readonly Sample[], name?: string): number {

@@ -7,7 +7,7 @@ import { Chart } from '../parts/chart.tsx'
 import { Show } from '../parts/states.tsx'
 import { type Field, Table } from '../parts/table.tsx'
 import { currentRange, pointsTable, type Range, within } from '../range.ts'
-import { binTimes, NoCalls } from './services.tsx'
+import { binTimes, coveredSeconds, NoCalls } from './services.tsx'
 
 type Detail = {
   readonly name: string
@@ -23,30 +23,35 @@ export function Service({ id }: { readonly id: number }): VNode {
   const data = usePolled(`service ${id} ${range.seconds}`, 2000, (stop) => load(id, range, stop))
   return (
     <Show data={data} isEmpty={({ bins }) => bins.length === 0} empty={<NoCalls />}>
-      {(detail) => (
-        <>
-          <h1>
-            {detail.name}
-            <a class="more" href={hrefOf('/calls', { service: detail.name })}>
-              its calls
-            </a>
-          </h1>
-          <Charts bins={detail.bins} step={range.step} />
-          <section class="card">
-            <h2>Endpoints</h2>
-            <Table
-              rows={detail.endpoints}
-              fields={fieldsOf('Endpoint', range)}
-              keyOf={(row) => `${row['name']}${row['protocol']}`}
-            />
-          </section>
-          <div class="columns">
-            <Peers title="Called by" rows={detail.callers} range={range} />
-            <Peers title="Calls" rows={detail.callees} range={range} />
-          </div>
-        </>
-      )}
+      {(detail) => <Page detail={detail} range={range} />}
     </Show>
+  )
+}
+
+function Page({ detail, range }: { readonly detail: Detail; readonly range: Range }): VNode {
+  const covered = coveredSeconds(binTimes(detail.bins, range.step), range)
+  return (
+    <>
+      <h1>
+        {detail.name}
+        <a class="more" href={hrefOf('/calls', { service: detail.name })}>
+          its calls
+        </a>
+      </h1>
+      <Charts bins={detail.bins} step={range.step} />
+      <section class="card">
+        <h2>Endpoints</h2>
+        <Table
+          rows={detail.endpoints}
+          fields={fieldsOf('Endpoint', covered)}
+          keyOf={(row) => `${row['name']}${row['protocol']}`}
+        />
+      </section>
+      <div class="columns">
+        <Peers title="Called by" rows={detail.callers} covered={covered} />
+        <Peers title="Calls" rows={detail.callees} covered={covered} />
+      </div>
+    </>
   )
 }
 
@@ -85,7 +90,7 @@ function Charts({ bins, step }: { readonly bins: readonly Row[]; readonly step: 
 function Peers(props: {
   readonly title: string
   readonly rows: readonly Row[]
-  readonly range: Range
+  readonly covered: number
 }): VNode {
   return (
     <section class="card">
@@ -95,7 +100,7 @@ function Peers(props: {
       ) : (
         <Table
           rows={props.rows}
-          fields={fieldsOf('Service', props.range)}
+          fields={fieldsOf('Service', props.covered)}
           keyOf={(row) => `${row['id']} ${row['protocol']}`}
         />
       )}
@@ -103,7 +108,7 @@ function Peers(props: {
   )
 }
 
-const fieldsOf = (title: string, range: Range): readonly Field<Row>[] => [
+const fieldsOf = (title: string, covered: number): readonly Field<Row>[] => [
   {
     title,
     by: (row) => String(row['name']),
@@ -119,7 +124,7 @@ const fieldsOf = (title: string, range: Range): readonly Field<Row>[] => [
     title: 'Requests / s',
     numeric: true,
     by: (row) => Number(row['requests']),
-    cell: (row) => rate(Number(row['requests']) / range.seconds),
+    cell: (row) => rate(Number(row['requests']) / covered),
   },
   {
     title: 'Errors',

@@ -22,6 +22,8 @@ type Overview = {
   readonly times: readonly number[]
   readonly rates: readonly number[]
   readonly errors: readonly number[]
+  /** Seconds the range has points of: rates are over these, not over time before the first. */
+  readonly covered: number
 }
 
 /** Live services with their rate, errors and duration: what is unhealthy right now? */
@@ -30,7 +32,7 @@ export function Services(): VNode {
   const data = usePolled(`services ${range.seconds}`, 2000, (stop) => load(range, stop))
   return (
     <Show data={data} isEmpty={({ services }) => services.length === 0} empty={<NoCalls />}>
-      {(overview) => <Page overview={overview} range={range} />}
+      {(overview) => <Page overview={overview} />}
     </Show>
   )
 }
@@ -48,8 +50,8 @@ export function NoCalls(): VNode {
   )
 }
 
-function Page({ overview, range }: { readonly overview: Overview; readonly range: Range }): VNode {
-  const { services, times, rates, errors } = overview
+function Page({ overview }: { readonly overview: Overview }): VNode {
+  const { services, times, rates, errors, covered } = overview
   const all = new Map<number, number>()
   for (const service of services) addHistogram(all, service.histogram)
   const requests = services.reduce((sum, service) => sum + service.requests, 0)
@@ -58,7 +60,7 @@ function Page({ overview, range }: { readonly overview: Overview; readonly range
     <>
       <div class="tiles">
         <Tile label="Services" value={String(services.length)} />
-        <Tile label="Requests / s" value={rate(requests / range.seconds)} />
+        <Tile label="Requests / s" value={rate(requests / covered)} />
         <Tile label="Errors" value={percent(failed, requests)} bad={failed > 0} />
         <Tile label="p50" value={duration(quantile(all, 0.5))} />
         <Tile label="p95" value={duration(quantile(all, 0.95))} />
@@ -74,7 +76,7 @@ function Page({ overview, range }: { readonly overview: Overview; readonly range
         ]}
       />
       <section class="card">
-        <Table rows={services} fields={fieldsOf(range)} keyOf={(service) => service.id} />
+        <Table rows={services} fields={fieldsOf(covered)} keyOf={(service) => service.id} />
       </section>
     </>
   )
@@ -93,7 +95,7 @@ export function Tile(props: {
   )
 }
 
-const fieldsOf = (range: Range): readonly Field<Service>[] => [
+const fieldsOf = (covered: number): readonly Field<Service>[] => [
   {
     title: 'Service',
     by: ({ name }) => name,
@@ -105,7 +107,7 @@ const fieldsOf = (range: Range): readonly Field<Service>[] => [
     title: 'Requests / s',
     numeric: true,
     by: ({ requests }) => requests,
-    cell: ({ requests }) => rate(requests / range.seconds),
+    cell: ({ requests }) => rate(requests / covered),
   },
   {
     title: 'Errors',
@@ -172,7 +174,7 @@ function overviewOf(rows: readonly Row[], bins: readonly Row[], range: Range): O
     if (service) service.bins[at]! += requests
   }
   const list = [...services.values()].sort((a, b) => b.requests - a.requests)
-  return { services: list, times, rates, errors }
+  return { services: list, times, rates, errors, covered: coveredSeconds(times, range) }
 }
 
 /** Every bin's start from the first that has points to the last, so that silence shows as zero. */
@@ -181,4 +183,9 @@ export function binTimes(rows: readonly Row[], step: number): number[] {
   const first = Number(rows[0]!['t'])
   const last = Number(rows.at(-1)!['t'])
   return Array.from({ length: (last - first) / step + 1 }, (_, at) => first + at * step)
+}
+
+/** How much of the range lies behind its first bin with points. */
+export function coveredSeconds(times: readonly number[], range: Range): number {
+  return Math.max(Math.min(times.length * range.step, range.seconds), 1)
 }
