@@ -1,5 +1,14 @@
 import { Message, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
-import { BAD_LENGTH, HEAD_BYTES_MAX, Head, HOLE, lineEnd, NO_END, NO_LENGTH } from './http/head.ts'
+import {
+  BAD_LENGTH,
+  HEAD_BYTES_MAX,
+  Head,
+  HOLE,
+  lineEnd,
+  mayEndHead,
+  NO_END,
+  NO_LENGTH,
+} from './http/head.ts'
 import { reasonOf } from './http/reasons.ts'
 import {
   emptyLines,
@@ -61,7 +70,10 @@ const CHUNK = 1
 /** Somewhere in a message whose end was not captured. */
 const LOOSE = 2
 
+/** A head that comes in many pieces is read from its beginning only up to this size. */
+const AGAIN_BYTES_MAX = 2048
 const CHUNK_LINE_BYTES_MAX = 4096
+const TRAILERS_BYTES_MAX = 8192
 const CHUNK_DIGITS_MAX = 12
 
 const head = new Head()
@@ -70,6 +82,9 @@ class HttpConversation implements Conversation {
   readonly #link: Link
   #client = START_LINE
   #server = START_LINE
+  /** Bytes of a head that were read and did not hold its end. */
+  #clientSeen = 0
+  #serverSeen = 0
   #switched = false
   #next = ''
   /** Requests that wait for their response, and whether there was ever more than one. */
@@ -91,14 +106,32 @@ class HttpConversation implements Conversation {
     if (state === LOOSE && !this.#isNext(sender, bytes, start))
       return this.#pipelined ? WRONG : bytes.length - start
     if (bytes[start] === CR || bytes[start] === LF) return emptyLines(bytes, start)
-    return sender === 'client'
-      ? this.#request(bytes, start, message)
-      : this.#response(bytes, start, message)
+    if (this.#isSeen(sender, bytes, start)) return moreOfHead(bytes, start)
+    const size =
+      sender === 'client'
+        ? this.#request(bytes, start, message)
+        : this.#response(bytes, start, message)
+    const seen = size === MORE ? bytes.length - start : 0
+    if (sender === 'client') this.#clientSeen = seen
+    else this.#serverSeen = seen
+    return size
+  }
+
+  /** Whether a long head was read up to here before and what came since cannot be its end. */
+  #isSeen(sender: Sender, bytes: Uint8Array, start: number): boolean {
+    const seen = sender === 'client' ? this.#clientSeen : this.#serverSeen
+    if (seen < AGAIN_BYTES_MAX || seen > bytes.length - start) return false
+    if (mayEndHead(bytes, start + seen)) return false
+    if (sender === 'client') this.#clientSeen = bytes.length - start
+    else this.#serverSeen = bytes.length - start
+    return true
   }
 
   lost(): void {
     this.#client = START_LINE
     this.#server = START_LINE
+    this.#clientSeen = 0
+    this.#serverSeen = 0
     this.#switched = false
     this.#next = ''
     this.#waiting = 0
@@ -227,7 +260,7 @@ class HttpConversation implements Conversation {
     const length = end === HOLE ? 0 : hex(bytes, start, digits)
     let rest = end
     if (length === 0 && end !== HOLE) rest = head.read(bytes, end + 1, trash)
-    if (rest === MORE) return moreOfHead(bytes, start)
+    if (rest === MORE) return bytes.length - start > TRAILERS_BYTES_MAX ? WRONG : MORE
     message.kind = sender === 'client' ? 'request' : 'response'
     message.length = length
     message.last = length === 0

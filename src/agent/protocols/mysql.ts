@@ -18,8 +18,10 @@ import {
 import {
   Agreement,
   beginsGreeting,
+  GREETING_SEEN,
   isLogin,
   isSslRequest,
+  LOGIN_HEAD_SIZE,
   readLogin,
   readUser,
 } from './mysql/login.ts'
@@ -151,8 +153,10 @@ class MysqlConversation implements Conversation {
     const number = bytes[start + 3]!
     const at = start + HEADER_SIZE
     if (this.#isFile) return this.#rest(bytes, start)
-    if (number === 1 && !this.#agreement.isKnown && isLogin(bytes, at, size))
-      return this.#login(bytes, start, message)
+    if (number === 1 && !this.#agreement.isKnown) {
+      if (at + Math.min(size, LOGIN_HEAD_SIZE) > bytes.length) return MORE
+      if (isLogin(bytes, at, size)) return this.#login(bytes, start, message)
+    }
     if (number !== 0) return this.#rest(bytes, start)
     const told = this.#command(bytes, at, size, message)
     return told > 0 ? HEADER_SIZE + size : told
@@ -253,6 +257,7 @@ class MysqlConversation implements Conversation {
   /** A server greets, or says why it ends the connection. */
   #unasked(bytes: Uint8Array, start: number, message: Message): number {
     const size = u24(bytes, start)
+    if (start + Math.min(size, GREETING_SEEN) > bytes.length) return MORE
     if (beginsGreeting(bytes, start, size)) return HEADER_SIZE + size
     if (bytes[start + HEADER_SIZE] !== ERR) return WRONG
     this.#answer.begin(0, bytes[start + 3]!)

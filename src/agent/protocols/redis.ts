@@ -177,7 +177,7 @@ class RedisConversation implements Conversation {
     const size = values.skip(bytes, start)
     const kind = size > 0 ? this.#kindOf(type, bytes, start) : size
     if (kind <= 0 || (type === BANG && isShort(bytes, start, size))) {
-      values.clear()
+      values.again()
       return kind === MORE || kind > 0 ? MORE : WRONG
     }
     this.#server.kind = kind === PUSH ? 'none' : 'response'

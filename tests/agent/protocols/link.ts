@@ -1,5 +1,12 @@
-import type { Conversation, Link, Protocol, Sender } from '../../../src/agent/protocols/protocol.ts'
-import { Message, NO_ID, NO_TAG, type Text } from '../../../src/model/message.ts'
+import {
+  AGAIN,
+  type Conversation,
+  type Link,
+  MORE,
+  type Protocol,
+  type Sender,
+} from '../../../src/agent/protocols/protocol.ts'
+import { Message, NO_COUNT, NO_ID, NO_TAG, STATUS, Text } from '../../../src/model/message.ts'
 
 type Waiting = { readonly id: number; readonly tag: number }
 
@@ -24,14 +31,14 @@ export class TestLink implements Link {
   feed(sender: Sender, bytes: Uint8Array, start = 0): number {
     this.message.clear()
     const size = this.conversation.feed(sender, bytes, start, this.message)
+    if (size <= 0 && size !== AGAIN) return size
     const { kind, id, tag, last } = this.message
-    if (size < 0 && size !== AGAIN) return size
     if (kind === 'request' && !this.#begun[sender]) this.#waiting.push({ id, tag })
     if (kind === 'response' && last) {
       const at = this.#waiting.findIndex((request) => request.id === id)
       if (at >= 0) this.#waiting.splice(at, 1)
     }
-    if (kind === 'request' || kind === 'response') this.#begun[sender] = !last
+    if (kind !== 'none') this.#begun[sender] = !last
     return size
   }
 
@@ -52,13 +59,101 @@ export class TestLink implements Link {
   }
 }
 
-const AGAIN = -3
+/** A message put together from its parts, as text and numbers. */
+export type Told = Record<string, string | number | boolean>
+
+/** Both streams of a connection, that come in any pieces. */
+export class TestStream {
+  readonly told: Told[] = []
+  /** The answer that ended it: WRONG or SWITCH. */
+  end: number = MORE
+  readonly link: TestLink
+  readonly #kept: Record<Sender, Uint8Array> = { client: NOTHING, server: NOTHING }
+  readonly #unseen: Record<Sender, number> = { client: 0, server: 0 }
+  readonly #open: Partial<Record<Sender, Told>> = {}
+
+  constructor(protocol: Protocol) {
+    this.link = new TestLink(protocol)
+  }
+
+  push(sender: Sender, piece: Uint8Array): void {
+    const gone = Math.min(this.#unseen[sender], piece.length)
+    this.#unseen[sender] -= gone
+    const bytes = new Uint8Array(this.#kept[sender].length + piece.length - gone)
+    bytes.set(this.#kept[sender])
+    bytes.set(piece.subarray(gone), this.#kept[sender].length)
+    let at = 0
+    while (at < bytes.length && this.end === MORE) {
+      const size = this.link.feed(sender, bytes, at)
+      if (size === MORE) break
+      if (size < 0 && size !== AGAIN) this.end = size
+      else this.#take(sender)
+      at += Math.max(size, 0)
+    }
+    this.#unseen[sender] += Math.max(at - bytes.length, 0)
+    this.#kept[sender] = bytes.slice(at)
+  }
+
+  #take(sender: Sender): void {
+    const { message } = this.link
+    if (message.kind === 'none') return
+    const told = this.#open[sender] ?? { sender }
+    if (this.#open[sender] === undefined) this.told.push(told)
+    addTo(told, message)
+    if (message.last) delete this.#open[sender]
+    else this.#open[sender] = told
+  }
+}
+
+/** Adds a part: texts and codes replace, lengths and rows sum up, what went wrong stays. */
+function addTo(told: Told, message: Message): void {
+  const { kind, id, code, length, rows, requestId, status, truncated } = message
+  for (const [name, value] of Object.entries(message))
+    if (value instanceof Text && value.end > value.start) told[name] = textOf(value)
+  told['kind'] = kind
+  told['id'] = id
+  if (!Number.isNaN(code)) told['code'] = code
+  if (requestId !== NO_ID) told['requestId'] = requestId
+  if (length !== NO_COUNT) told['length'] = Number(told['length'] ?? 0) + length
+  if (rows !== NO_COUNT) told['rows'] = Number(told['rows'] ?? 0) + rows
+  if (status !== STATUS.ok) told['status'] = status
+  if (truncated) told['truncated'] = true
+}
+
+const NOTHING = new Uint8Array(0)
 
 export function textOf({ bytes, start, end }: Text): string {
-  return new TextDecoder().decode(bytes.subarray(start, end))
+  return new TextDecoder('latin1').decode(bytes.slice(start, end))
 }
 
 /** Bytes of a text whose characters are bytes (latin-1): tests write binary as `\x00`. */
 export function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0))
+}
+
+/** Bytes that count how often they are read: how much work a parser does, without a clock. */
+export class Counted {
+  reads = 0
+  readonly bytes: Uint8Array
+
+  constructor(target: Uint8Array) {
+    this.bytes = new Proxy(target, {
+      get: (bytes, key) => {
+        if (key === 'length') return bytes.length
+        const value: unknown = Reflect.get(bytes, key, bytes)
+        if (typeof value !== 'function') {
+          this.reads++
+          return value
+        }
+        // Built-in searches and copies pass over memory far faster than a parser reads.
+        return (...given: unknown[]): unknown => {
+          const answer: unknown = Reflect.apply(value, bytes, given)
+          const from = Number(given[1] ?? 0)
+          const to = typeof answer === 'number' && answer >= 0 ? answer : bytes.length
+          this.reads += 1 + Math.max(to - from, 0) / 16
+          return answer
+        }
+      },
+    })
+  }
 }

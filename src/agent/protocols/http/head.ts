@@ -42,6 +42,17 @@ export function lineEnd(bytes: Uint8Array, at: number): number {
   }
 }
 
+/** Whether an empty line, or a hole, lies in the bytes from `from` on, or a little before them. */
+export function mayEndHead(bytes: Uint8Array, from: number): boolean {
+  let at = lineEnd(bytes, Math.max(from - 3, 0))
+  while (at >= 0) {
+    const next = bytes[at + 1] === CR ? at + 2 : at + 1
+    if (bytes[next] === LF) return true
+    at = lineEnd(bytes, at + 1)
+  }
+  return at === HOLE
+}
+
 /** The fields of one message and what they say of the bytes that follow it (RFC 9112 §6). */
 export class Head {
   contentLength: number = NO_LENGTH

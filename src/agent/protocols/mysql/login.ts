@@ -27,10 +27,13 @@ import {
  * https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html
  */
 
-const LOGIN_HEAD_SIZE = 32
+/** What a login has at the least, and an ssl request at all. */
+export const LOGIN_HEAD_SIZE = 32
 /** Zeros that both servers keep zero. */
 const ZEROS = 19
 const VERSION_BYTES_MAX = 64
+/** As much of a greeting's packet shows that it is one. */
+export const GREETING_SEEN: number = 80
 const TEXT_BYTES_MAX = 512
 
 /** What both ends agreed on; a connection met in its middle does not say. */

@@ -9,13 +9,16 @@ import { HOLE, numberAt, numberEnd } from './resp.ts'
  *   inline    = word *( SP word ) [CR] LF
  *
  * The operation is put in upper case, since the case of a command says nothing. The resource is the
- * arguments joined by spaces, up to RESOURCE_BYTES_MAX; what follows is not waited for.
+ * arguments joined by spaces, up to ARGUMENTS_TOLD_MAX of them and RESOURCE_BYTES_MAX; what follows
+ * is not waited for.
  */
 
 /** Redis' own limit is an int. */
 const ARGUMENTS_MAX = 2 ** 31 - 1
 const COMMAND_BYTES_MAX = 64
 const RESOURCE_BYTES_MAX = 1024
+/** Further arguments are not told, so that a request in many pieces is not read again at length. */
+const ARGUMENTS_TOLD_MAX = 128
 const INLINE_BYTES_MAX = 65_536
 
 /** A request as it is read; its texts are valid until the next one is. */
@@ -45,7 +48,7 @@ export class Request {
     const { operation, resource } = this
     message.operation.set(operation.bytes, 0, operation.end)
     message.resource.set(resource.bytes, 0, resource.end)
-    message.truncated = this.isCut || resource.isFull
+    message.truncated = this.isCut || resource.isFull || this.arguments > ARGUMENTS_TOLD_MAX
   }
 
   #array(bytes: Uint8Array, start: number): number {
@@ -57,7 +60,7 @@ export class Request {
     let at = end
     for (let i = 0; i < count; i++) {
       this.left = count - i
-      if (i > this.command.shown || this.resource.isFull) break
+      if (i > this.command.shown || this.resource.isFull || i > ARGUMENTS_TOLD_MAX) break
       const next = this.#argument(bytes, at, i)
       this.isCut = next === HOLE && i > 0
       if (this.isCut) break

@@ -18,16 +18,19 @@ export const NULL = -1
 export const STREAMED = -2
 export const NO_NUMBER = -3
 
-const LINE_BYTES_MAX = 65_536
+const LINE_BYTES_MAX = 16_384
 const NUMBER_BYTES_MAX = 16
 /** Values of one message, and streams in streams: more is no message of a server. */
 const VALUES_MAX = 2 ** 40
 const STREAMS_MAX = 16
 
-/** Where the line that begins at `at` ends, past its CR LF, or MORE, WRONG, HOLE. */
-export function lineEnd(bytes: Uint8Array, at: number, max: number): number {
+/**
+ * Where the line that begins at `at` ends, past its CR LF, or MORE, WRONG, HOLE. It was read up to
+ * `from` before.
+ */
+export function lineEnd(bytes: Uint8Array, at: number, max: number, from: number = at): number {
   const stop = Math.min(bytes.length, at + max)
-  for (let end = at; end < stop; end++) {
+  for (let end = from; end < stop; end++) {
     const byte = bytes[end]!
     if (byte > CR) continue
     if (byte === LF) return end > at && bytes[end - 1] === CR ? end + 1 : WRONG
@@ -63,8 +66,16 @@ export class Values {
   left = 0
   /** What is left around each stream that is open. */
   readonly #around: number[] = []
+  /** Bytes of the line where the last skip stopped that did not hold its end. */
+  #seen = 0
 
   clear(): void {
+    this.again()
+    this.#seen = 0
+  }
+
+  /** Forgets a message that must be read again from its beginning. */
+  again(): void {
     this.left = 0
     this.#around.length = 0
   }
@@ -100,7 +111,7 @@ export class Values {
     const shape = SHAPES[first]!
     if (shape === 0) return first === 0 ? HOLE : WRONG
     const isLong = shape === LINE
-    const end = isLong ? lineEnd(bytes, at, LINE_BYTES_MAX) : numberEnd(bytes, at)
+    const end = isLong ? this.#line(bytes, at) : numberEnd(bytes, at)
     if (end <= 0) return end
     if (isLong) {
       this.left--
@@ -115,6 +126,13 @@ export class Values {
     }
     if (shape === CHUNK) return this.#chunk(bytes, end, count)
     return this.#group(shape, count) ? end : WRONG
+  }
+
+  /** A long line may come in many pieces: each is read once. */
+  #line(bytes: Uint8Array, at: number): number {
+    const end = lineEnd(bytes, at, LINE_BYTES_MAX, at + this.#seen)
+    this.#seen = end === MORE ? bytes.length - at : 0
+    return end
   }
 
   #group(shape: number, count: number): boolean {
