@@ -51,3 +51,8 @@ function quoted(value: string | number | boolean): string {
   const text = String(value)
   return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text)
 }
+
+/** Whether a person looks at what `print` and `say` write. */
+export function isTerminal(): { readonly answers: boolean; readonly sentences: boolean } {
+  return { answers: process.stdout.isTTY === true, sentences: process.stderr.isTTY === true }
+}

@@ -1,0 +1,107 @@
+/** A query's answer as lines for a reader: columns in line, numbers to the right. */
+
+export type Cell =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly Cell[]
+  | { readonly [k: string]: Cell }
+
+/** Wider cells are cut: the whole of them is in JSON and CSV. */
+const WIDTH_MAX = 60
+const BOLD = '\u001b[1m'
+const FAINT = '\u001b[2m'
+const PLAIN = '\u001b[0m'
+
+/** The rows as a table with its head; `colours` for a terminal. */
+export function tableText(
+  columns: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  colours: boolean,
+): string {
+  const cells = rows.map((row) => row.map(cellText))
+  const heads = columns.map(safe)
+  const widths = heads.map((head, at) =>
+    Math.min(
+      WIDTH_MAX,
+      cells.reduce(
+        (width, row) => Math.max(width, Bun.stringWidth(row[at] ?? '')),
+        Bun.stringWidth(head),
+      ),
+    ),
+  )
+  const isNumber = columns.map(
+    (_, at) => rows.length > 0 && rows.every((row) => isNumeric(row[at])),
+  )
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, at) => fitted(cell, widths[at]!, isNumber[at]!))
+      .join('  ')
+      .trimEnd()
+  const head = line(heads)
+  const rule = widths.map((width) => '─'.repeat(width)).join('  ')
+  const top = colours ? `${BOLD}${head}${PLAIN}\n${FAINT}${rule}${PLAIN}` : `${head}\n${rule}`
+  return `${[top, ...cells.map(line)].join('\n')}\n`
+}
+
+/** Numbers arrive as the text they were written in (`parseRows`), so that no digit is lost. */
+class Digits {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+/** Rows of an answer with numbers as they were written, however many digits they have. */
+export function parseAnswer(text: string): unknown {
+  return JSON.parse(text, (_, value, context?: { source?: string }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value)
+      ? (new Digits(context?.source ?? String(value)) as unknown)
+      : value,
+  )
+}
+
+function isNumeric(value: unknown): boolean {
+  return typeof value === 'number' || value instanceof Digits || value === null
+}
+
+function cellText(value: Cell): string {
+  if (value === null) return 'NULL'
+  if (typeof value === 'string') return safe(value)
+  return safe(plain(value))
+}
+
+function plain(value: unknown): string {
+  if (value instanceof Digits) return value.text
+  if (Array.isArray(value)) return `[${value.map(plain).join(', ')}]`
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value)
+      .map(([key, one]) => `${key}: ${plain(one)}`)
+      .join(', ')}}`
+  return String(value)
+}
+
+/** Bytes of a stranger must not steer the terminal. */
+function safe(text: string): string {
+  return text.replace(/\p{C}/gu, '·')
+}
+
+function fitted(cell: string, width: number, right: boolean): string {
+  const own = Bun.stringWidth(cell)
+  if (own > width) return `${cut(cell, width - 1)}…`
+  const space = ' '.repeat(width - own)
+  return right ? space + cell : cell + space
+}
+
+function cut(cell: string, width: number): string {
+  let text = ''
+  let taken = 0
+  for (const character of cell) {
+    taken += Bun.stringWidth(character)
+    if (taken > width) break
+    text += character
+  }
+  return text + ' '.repeat(Math.max(0, width - Bun.stringWidth(text)))
+}

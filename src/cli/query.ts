@@ -1,0 +1,150 @@
+/** `metaflow query SQL`: asks a server and prints what it answers. */
+import { loadConfig } from '../config/load.ts'
+import type { ClientConfig } from '../config/settings.ts'
+import { ERRORS, type ErrorCode, MetaflowError, sentenceOf } from '../lib/errors.ts'
+import { isTerminal, print, say } from '../lib/log.ts'
+import { hint } from '../lib/nearest.ts'
+import { type Cell, parseAnswer, tableText } from './query-table.ts'
+
+const OUTPUTS = ['table', 'json', 'csv'] as const
+type Output = (typeof OUTPUTS)[number]
+const FORMATS = { json: 'JSONEachRow', csv: 'CSVWithNames' } as const
+/** Frames of the spinner, and how long each stays, ms. */
+const FRAMES = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
+const FRAME_MS = 80
+
+type Question = {
+  readonly config: ClientConfig
+  readonly sql: string
+  readonly database: string | undefined
+  readonly stop: AbortSignal | undefined
+}
+
+/** Exit codes: 0 answered, 1 refused or not reached, 2 misuse. */
+export async function queryCommand(args: readonly string[], stop?: AbortSignal): Promise<number> {
+  const { config, flags, rest } = loadConfig('client', args, { output: true, db: true })
+  const output = outputOf(flags.get('output') ?? 'table')
+  const question = { config, sql: await sqlOf(rest), database: flags.get('db'), stop }
+  const done = spin()
+  try {
+    if (output === 'table') await printTable(question, done)
+    else await printStream(question, output, done)
+    return 0
+  } catch (thrown) {
+    done()
+    if (stop?.aborted) return 1
+    throw thrown
+  }
+}
+
+function outputOf(word: string): Output {
+  const output = OUTPUTS.find((one) => one === word)
+  if (output) return output
+  throw new MetaflowError(
+    'misuse',
+    `Cannot use --output ${word}: expected ${OUTPUTS.join(' or ')}${hint(word, OUTPUTS)}`,
+  )
+}
+
+/** The statement: the one argument, or standard input where that is `-`. */
+async function sqlOf(rest: readonly string[]): Promise<string> {
+  const [sql, further] = rest
+  if (sql === undefined)
+    throw new MetaflowError('misuse', 'Cannot ask: no SQL was given; "-" reads it from the input')
+  if (further !== undefined)
+    throw new MetaflowError('misuse', `Cannot ask ${further}: put the statement into quotes`)
+  return sql === '-' ? await Bun.stdin.text() : sql
+}
+
+async function printTable(question: Question, done: () => void): Promise<void> {
+  const response = await ask(question, undefined)
+  const { result, truncated, elapsed_ms } = parseAnswer(await response.text()) as {
+    result: { columns: string[]; values: Cell[][] }
+    truncated: boolean
+    elapsed_ms: unknown
+  }
+  done()
+  const { columns, values } = result
+  print(tableText(columns, values, isTerminal().answers))
+  const rows = values.length === 1 ? '1 row' : `${values.length} rows`
+  const ms = Math.round(Number((elapsed_ms as { text?: string }).text ?? elapsed_ms))
+  if (isTerminal().sentences) say(`${rows} in ${ms} ms\n`)
+  if (truncated) say(`The answer is cut: only its first ${rows} were sent; use LIMIT\n`)
+}
+
+async function printStream(
+  question: Question,
+  output: Exclude<Output, 'table'>,
+  done: () => void,
+): Promise<void> {
+  const response = await ask(question, FORMATS[output])
+  done()
+  const decoder = new TextDecoder()
+  let before = '['
+  let rest = ''
+  for await (const chunk of response.body!) {
+    const text = decoder.decode(chunk as Uint8Array, { stream: true })
+    if (output === 'csv') {
+      print(text)
+      continue
+    }
+    const lines = (rest + text).split('\n')
+    rest = lines.pop()!
+    for (const line of lines) {
+      print(`${before}\n  ${line}`)
+      before = ','
+    }
+  }
+  if (output === 'json') print(before === '[' ? '[]\n' : '\n]\n')
+}
+
+async function ask(question: Question, format: string | undefined): Promise<Response> {
+  const { config, sql, database, stop } = question
+  const { server, token } = config.agent
+  const response = await fetch(new URL('/v1/query', server), {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
+    body: JSON.stringify({ sql, ...(database && { db: database }), ...(format && { format }) }),
+    ...(stop && { signal: stop }),
+  }).catch((cause: unknown) => {
+    throw new MetaflowError(
+      'unavailable',
+      `Cannot ask ${server}: it is not reached (${sentenceOf(cause)})`,
+      cause,
+    )
+  })
+  if (!response.ok) throw refusal(server, response.status, await response.text())
+  return response
+}
+
+/** What the server said, or that it is no server of ours. */
+function refusal(server: string, status: number, text: string): MetaflowError {
+  try {
+    const { DESCRIPTION, error, code } = JSON.parse(text) as Record<string, unknown>
+    const sentence = DESCRIPTION ?? error
+    if (typeof sentence === 'string') {
+      const known = typeof code === 'string' && Object.hasOwn(ERRORS, code)
+      return new MetaflowError(known ? (code as ErrorCode) : 'failed', sentence)
+    }
+  } catch {
+    // Then it is no answer of ours.
+  }
+  return new MetaflowError('failed', `Cannot ask ${server}: it answered ${status}, not MetaFlow's`)
+}
+
+/** Turns while the server thinks, for a person alone; the answer ends it. */
+function spin(): () => void {
+  if (!isTerminal().sentences) return () => {}
+  let at = 0
+  const timer = setInterval(() => say(`\r${FRAMES[at++ % FRAMES.length]} `), FRAME_MS)
+  let isTurning = true
+  return () => {
+    if (!isTurning) return
+    isTurning = false
+    clearInterval(timer)
+    if (at > 0) say('\r  \r')
+  }
+}

@@ -1,0 +1,106 @@
+import { expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { tableText } from '../../src/cli/query-table.ts'
+import { runProgram } from '../../src/lib/process.ts'
+
+const MAIN = join(import.meta.dir, 'query-main.ts')
+
+type Asked = { readonly body: unknown; readonly authorization: string | null }
+
+/** A server that answers `answer` to each question and remembers what was asked. */
+function serve(answer: (format: string | undefined) => Response): {
+  readonly url: string
+  readonly asked: Asked[]
+  stop(): void
+} {
+  const asked: Asked[] = []
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    async fetch(request) {
+      const body = (await request.json()) as { format?: string }
+      asked.push({ body, authorization: request.headers.get('authorization') })
+      return answer(body.format)
+    },
+  })
+  return { url: server.url.origin, asked, stop: () => void server.stop(true) }
+}
+
+const ROWS =
+  '{"OPT_STATUS":"SUCCESS","DESCRIPTION":"","result":{"columns":["name","n","list"],"schemas":[],' +
+  '"values":[["a\\u001b[2Jb",18446744073709551615,[1,2]],["请求",5,[]],[null,0.10,{"a":1}]]},' +
+  '"truncated":true,"sql":"SELECT","elapsed_ms":1.5}'
+
+const query = (args: readonly string[], environment: Record<string, string> = {}) =>
+  runProgram([process.execPath, MAIN, ...args], { environment })
+
+test('metaflow query prints a table with every digit and no control characters', async () => {
+  const server = serve(() => new Response(ROWS))
+  const run = await query(['SELECT 1', '--server', server.url, '--db=flow_log'], {
+    METAFLOW_AGENT_TOKEN: 'secret',
+  })
+  server.stop()
+  expect(run.stdout.split('\n')).toEqual([
+    'name                       n  list',
+    '──────  ────────────────────  ──────',
+    'a·[2Jb  18446744073709551615  [1, 2]',
+    '请求                       5  []',
+    'NULL                    0.10  {a: 1}',
+    '',
+  ])
+  expect(run.stderr).toBe('The answer is cut: only its first 3 rows were sent; use LIMIT\n')
+  expect(run.code).toBe(0)
+  expect(server.asked).toEqual([
+    { body: { sql: 'SELECT 1', db: 'flow_log' }, authorization: 'Bearer secret' },
+  ])
+})
+
+test('metaflow query prints JSON and CSV as they stream', async () => {
+  const server = serve(
+    (format) => new Response(format === 'CSVWithNames' ? '"a"\n1\n' : '{"a":1}\n{"a":2}\n'),
+  )
+  const json = await query(['SELECT 1', '--server', server.url, '--output=json'])
+  const csv = await query(['SELECT 1', '--server', server.url, '--output', 'csv'])
+  server.stop()
+  expect(JSON.parse(json.stdout)).toEqual([{ a: 1 }, { a: 2 }])
+  expect(csv.stdout).toBe('"a"\n1\n')
+  const none = serve(() => new Response(''))
+  expect((await query(['SELECT 1', '--server', none.url, '--output=json'])).stdout).toBe('[]\n')
+  none.stop()
+})
+
+test('metaflow query says what the server said, and exits with 1', async () => {
+  const body = {
+    OPT_STATUS: 'INVALID_PARAMETERS',
+    DESCRIPTION: 'Cannot read it: no',
+    code: 'refused',
+  }
+  const server = serve(() => Response.json(body, { status: 400 }))
+  const run = await query(['SELEC', '--server', server.url])
+  server.stop()
+  expect([run.code, run.stdout, run.stderr]).toEqual([1, '', 'Cannot read it: no\n'])
+  const away = await query(['SELECT 1', '--server', server.url])
+  expect(away.code).toBe(1)
+  expect(away.stderr).toContain(`Cannot ask ${server.url}: it is not reached`)
+  const other = serve(() => new Response('<html>', { status: 404 }))
+  const foreign = await query(['SELECT 1', '--server', other.url])
+  other.stop()
+  expect(foreign.stderr).toContain("it answered 404, not MetaFlow's")
+})
+
+test.each([
+  [[], 'no SQL was given'],
+  [['SELECT', '1'], 'put the statement into quotes'],
+  [['SELECT 1', '--output', 'xml'], 'expected table or json or csv'],
+  [['SELECT 1', '--outptu', 'csv'], 'did you mean --output?'],
+])('metaflow query %j is misuse', async (args, sentence) => {
+  const run = await query(args)
+  expect(run.code).toBe(2)
+  expect(run.stderr).toContain(sentence)
+})
+
+test('tableText cuts what is too wide and colours the head for a terminal', () => {
+  const text = tableText(['a'], [['x'.repeat(100)]], true)
+  expect(text).toStartWith('\u001b[1ma\u001b[0m\n\u001b[2m')
+  expect(text).toEndWith(`${'x'.repeat(59)}…\n`)
+})
