@@ -22,6 +22,16 @@ export function blockOf(table: Table, rows: readonly Row[], process = 'nginx'): 
   columns.set(numberOf(table, 'time'), { kind: 'numbers', values: times })
   const indexes = Uint16Array.from(rows, (_, i) => i)
   columns.set(numberOf(table, 'endpoint'), { kind: 'text', indexes, offsets, bytes })
+  // Points that merge must still tell how often they were stored.
+  const requests = table.columns.find(({ name }) => name === 'request')
+  const ones = new BigUint64Array(rows.length).fill(1n)
+  if (requests?.wire === 'u64')
+    columns.set(requests.number, { kind: 'wide', bytes: new Uint8Array(ones.buffer) })
+  const name = table.columns.find(
+    (column) => column.wire === 'u32' && /^name(_0)?$/.test(column.name),
+  )
+  const names = new Uint32Array(rows.length).fill(1)
+  if (name) columns.set(name.number, { kind: 'numbers', values: names })
   return encodeBlock({
     header: {
       table: table.number,
