@@ -1,0 +1,139 @@
+/** What replay reads of real captures, beside what another parser says of each of their packets. */
+import { afterAll, expect, test } from 'bun:test'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { replay } from '../../src/agent/replay.ts'
+import { CALL_TEXTS, type Call } from '../../src/model/call.ts'
+
+const PCAP = join(import.meta.dir, '../../../shared/pcap')
+const isThere = existsSync(PCAP)
+if (!isThere) process.stderr.write(`skipped: sample captures are not at ${PCAP}\n`)
+
+const directory = mkdtempSync(join(tmpdir(), 'metaflow-replay-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+/** A message by its meaning; what a parser does not tell is absent. */
+type Meaning = {
+  readonly type: string
+  readonly operation?: string
+  readonly resource?: string
+  readonly id?: number
+  readonly status?: string
+  readonly code?: number
+}
+const TYPES = ['Request', 'Response', 'Session'] as const
+const STATUSES: Readonly<Record<number, string>> = {
+  0: 'ok',
+  3: 'server_error',
+  4: 'client_error',
+  5: 'unknown',
+}
+
+function textOf(call: Call, field: (typeof CALL_TEXTS)[number]): string {
+  const at = CALL_TEXTS.indexOf(field)
+  const { bytes, starts, ends } = call.texts
+  return new TextDecoder().decode(bytes.subarray(starts[at], ends[at]))
+}
+
+async function messagesOf(path: string): Promise<Meaning[]> {
+  const messages: Meaning[] = []
+  await replay({
+    path,
+    onMessage: (call) => {
+      const isResponse = call.type === 1
+      messages.push({
+        type: TYPES[call.type]!,
+        operation: textOf(call, 'request_type'),
+        resource: textOf(call, 'request_resource'),
+        id: call.requestId,
+        ...(isResponse && { status: STATUSES[call.status]!, code: call.code }),
+      })
+    },
+  })
+  return messages
+}
+
+function resultOf(name: string): string[] {
+  return readFileSync(join(PCAP, `${name}.result`), 'utf8')
+    .trim()
+    .split('\n')
+}
+
+test.skipIf(!isThere).each(['dns/dns', 'dns/a-and-ns'])('replay reads %s as told', async (name) => {
+  const told = resultOf(name).map((line): Meaning => {
+    const said = JSON.parse(line.slice(0, line.lastIndexOf('}') + 1))
+    const isResponse = said.msg_type === 'Response'
+    return {
+      type: said.msg_type,
+      operation: said.request_type,
+      resource: said.request_resource,
+      id: said.request_id,
+      ...(isResponse && { status: said.response_status, code: said.response_code }),
+    }
+  })
+  expect(await messagesOf(join(PCAP, `${name}.pcap`))).toEqual(told)
+})
+
+test.skipIf(!isThere)('replay reads redis/redis-debug as told', async () => {
+  const told = resultOf('redis/redis-debug').map((line) => {
+    const [, request, operation] = /request: "(.*?)", request_type: "(.*?)"/.exec(line)!
+    return { type: request ? 'Request' : 'Response', operation, text: request }
+  })
+  const read = await messagesOf(join(PCAP, 'redis/redis-debug.pcap'))
+  const lines = read.map(({ type, operation, resource }) => {
+    return { type, operation, text: `${operation} ${resource}`.trim() }
+  })
+  expect(lines).toEqual(told as typeof lines)
+})
+
+const COMMANDS: Readonly<Record<number, string>> = {
+  1: 'COM_QUIT',
+  3: 'COM_QUERY',
+  22: 'COM_STMT_PREPARE',
+  23: 'COM_STMT_EXECUTE',
+  25: 'COM_STMT_CLOSE',
+}
+const MYSQL = [
+  'mysql-exec',
+  'mysql-statement',
+  'mysql-table-delete',
+  'mysql-table-insert',
+  'mysql-use',
+  'mysql-compressed-response',
+]
+
+test.skipIf(!isThere).each(MYSQL)('replay reads the commands of mysql/%s as told', async (name) => {
+  const told = resultOf(`mysql/${name}`)
+    .map((line) => JSON.parse(line.slice(0, line.lastIndexOf('}') + 1)))
+    .filter(({ request_type: command }) => command in COMMANDS)
+    .map(({ request_type: command, request_resource: resource }) => {
+      // Theirs shows an execution's parameters, ours the statement that was prepared.
+      const isQuery = command === 3 || command === 22
+      return { operation: COMMANDS[command], ...(isQuery && { resource }) }
+    })
+  const read = await messagesOf(join(PCAP, `mysql/${name}.pcap`))
+  const commands = read.filter(({ operation }) => Object.values(COMMANDS).includes(operation!))
+  expect(commands).toMatchObject(told)
+  expect(commands.length).toBe(told.length)
+})
+
+test.skipIf(!isThere)(
+  'replay reads every sample capture, each cut anywhere, without throwing',
+  async () => {
+    const names = [...new Bun.Glob('**/*.pcap').scanSync(PCAP)]
+    const path = join(directory, 'cut.pcap')
+    const cuts = fc.tuple(fc.constantFrom(...names), fc.nat(), fc.nat(), fc.nat(255))
+    await fc.assert(
+      fc.asyncProperty(cuts, async ([name, size, at, value]) => {
+        const bytes = readFileSync(join(PCAP, name))
+        const cut = bytes.subarray(0, size % (bytes.length + 1))
+        if (cut.length > 0) cut[at % cut.length] = value
+        writeFileSync(path, cut)
+        await replay({ path, onMessage: () => {}, onCall: () => {}, onPoint: () => {} })
+      }),
+      { numRuns: 300 },
+    )
+  },
+)
