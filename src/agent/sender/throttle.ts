@@ -5,8 +5,9 @@ import { STATUS } from '../../model/message.ts'
 const SECOND = 1_000_000
 /** Errors and slow calls may take so much more where no ordinary row is left to give way. */
 const RESERVE = 0.1
-/** The slow call: slower than all but 5 % of calls, followed in steps of this share. */
-const SLOW_SHARE = 0.05
+/** A call is slow that takes so many times as long as nine of ten calls; that time is followed. */
+const SLOW_FACTOR = 2
+const SLOW_SHARE = 0.1
 const SLOW_STEP = 0.02
 
 /**
@@ -29,7 +30,8 @@ export class Throttle {
   /** Rows of this second in the open block that may give way. */
   #ordinary: Uint32Array = new Uint32Array(0)
   #ordinarySize = 0
-  #slow = 0
+  /** About the time, µs, that nine of ten calls do not exceed. */
+  #usual = 0
   #seed = 0x9e37_79b9
   #important = false
 
@@ -80,10 +82,11 @@ export class Throttle {
   #isImportant(call: Call): boolean {
     if (call.status !== STATUS.ok) return true
     if (!call.hasDuration) return false
-    const slow = call.duration > this.#slow
-    if (this.#slow === 0) this.#slow = call.duration
-    else this.#slow *= slow ? 1 + SLOW_STEP * (1 - SLOW_SHARE) : 1 - SLOW_STEP * SLOW_SHARE
-    return slow
+    const { duration } = call
+    const usual = this.#usual
+    if (usual === 0) this.#usual = duration
+    else this.#usual *= 1 + SLOW_STEP * (duration > usual ? 1 - SLOW_SHARE : -SLOW_SHARE)
+    return duration > usual * SLOW_FACTOR && usual > 0
   }
 
   #placeImportant(): number {
@@ -95,7 +98,7 @@ export class Throttle {
       dropped.ordinary++
       return row
     }
-    if (this.#used < this.#limit * (1 + RESERVE)) {
+    if (this.#used < Math.floor(this.#limit * (1 + RESERVE))) {
       this.#used++
       this.counters.out++
       return Throttle.APPEND
