@@ -1,7 +1,6 @@
-import type { Readable } from 'node:stream'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Clock } from '../../lib/env.ts'
-import { MetaflowError } from '../../lib/errors.ts'
+import { bounded } from './bounded.ts'
 import type { Catalog } from './catalog.ts'
 import { engineError } from './engine-error.ts'
 import { contentTypeOf } from './formats.ts'
@@ -126,47 +125,13 @@ export class Query {
         query,
         ...(signal && { abort_signal: signal }),
       })
-      return { contentType, body: bounded(result.stream, this.#limits.bytes, leave) }
+      const tag = result.response_headers?.['x-clickhouse-exception-tag']
+      const bytesMax = this.#limits.bytes
+      const mark = typeof tag === 'string' ? tag : undefined
+      return { contentType, body: bounded({ source: result.stream, bytesMax, tag: mark, leave }) }
     } catch (thrown) {
       leave()
       throw engineError(thrown)
     }
   }
-}
-
-/** The bytes of `source` up to `bytesMax`; more than that is an error, not a cut answer. */
-function bounded(
-  source: Readable,
-  bytesMax: number,
-  leave: () => void,
-): ReadableStream<Uint8Array> {
-  const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
-  let size = 0
-  const end = (): void => {
-    source.destroy()
-    leave()
-  }
-  return new ReadableStream<Uint8Array>({
-    async pull(controller): Promise<void> {
-      try {
-        const { done, value } = await chunks.next()
-        if (done) {
-          end()
-          controller.close()
-          return
-        }
-        size += value.length
-        if (size > bytesMax)
-          throw new MetaflowError(
-            'tooLarge',
-            `Cannot go on with the answer: it has more than ${bytesMax} bytes`,
-          )
-        controller.enqueue(value)
-      } catch (thrown) {
-        end()
-        controller.error(engineError(thrown))
-      }
-    },
-    cancel: end,
-  })
 }
