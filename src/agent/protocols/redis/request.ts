@@ -2,7 +2,7 @@ import { Scratch } from '../../../lib/scratch.ts'
 import type { Message } from '../../../model/message.ts'
 import { MORE, WRONG } from '../protocol.ts'
 import { type Command, commandOf, OTHER } from './commands.ts'
-import { HOLE, numberAt, numberEnd } from './resp.ts'
+import { HOLE, numberAt, numberEnd, readSize, size } from './resp.ts'
 
 /*
  *   request   = * count CR LF ( $ size CR LF bytes CR LF ){count}
@@ -74,21 +74,24 @@ export class Request {
   /** Reads argument `i`, as much of it as is told; answers where the next one begins. */
   #argument(bytes: Uint8Array, at: number, i: number): number {
     if (at >= bytes.length) return MORE
-    if (bytes[at] === 0) return HOLE
-    const from = numberEnd(bytes, at)
-    if (from <= 0) return from
-    const size = numberAt(bytes, at, from)
-    if (bytes[at] !== DOLLAR || size < 0) return WRONG
-    if (i === 0 && (size === 0 || size > COMMAND_BYTES_MAX)) return WRONG
-    if (from + Math.min(size, this.resource.room + 1) > bytes.length) return MORE
-    if (i === 0) this.#name(bytes, from, from + size)
-    else this.#add(bytes, from, from + size)
-    return from + size + 2
+    if (bytes[at] !== DOLLAR) return bytes[at] === 0 ? HOLE : WRONG
+    if (!readSize(bytes, at)) {
+      const end = numberEnd(bytes, at)
+      return end <= 0 ? end : WRONG
+    }
+    const { value, end: from } = size
+    if (i === 0 && (value === 0 || value > COMMAND_BYTES_MAX)) return WRONG
+    if (from + Math.min(value, this.resource.room + 1) > bytes.length) return MORE
+    if (i === 0) this.#name(bytes, from, from + value)
+    else this.#add(bytes, from, from + value)
+    return from + value + 2
   }
 
   #name(bytes: Uint8Array, start: number, end: number): void {
     this.command = commandOf(bytes, start, end)
-    for (let at = start; at < end; at++) this.operation.byte(UPPER[bytes[at]!]!)
+    const { operation } = this
+    for (let at = start; at < end; at++) operation.bytes[at - start] = UPPER[bytes[at]!]!
+    operation.end = end - start
   }
 
   #add(bytes: Uint8Array, start: number, end: number): void {
@@ -100,14 +103,14 @@ export class Request {
   #inline(bytes: Uint8Array, start: number): number {
     let stop = start
     while (stop < bytes.length && WORD[bytes[stop]!] === 1) stop++
-    const size = stop - start
-    if (size > COMMAND_BYTES_MAX) return WRONG
+    const length = stop - start
+    if (length > COMMAND_BYTES_MAX) return WRONG
     if (stop === bytes.length) return MORE
     const after = bytes[stop]
     if (after !== SP && after !== CR && after !== LF) return WRONG
     const end = bytes.indexOf(LF, stop)
     if (end < 0) return bytes.length - start > INLINE_BYTES_MAX ? WRONG : MORE
-    if (size === 0) return after === SP ? WRONG : end + 1 - start
+    if (length === 0) return after === SP ? WRONG : end + 1 - start
     this.#name(bytes, start, stop)
     const last = bytes[end - 1] === CR ? end - 1 : end
     if (last > stop + 1) this.#inlineArguments(bytes, stop + 1, last)
