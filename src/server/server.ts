@@ -1,6 +1,8 @@
 /** The server on one page: blocks in, synced, tagged, stored; questions answered; pages served. */
 import { version } from '../../package.json' with { type: 'json' }
+import { splitListen } from '../config/rules.ts'
 import type { ServerConfig } from '../config/settings.ts'
+import { engineLibrary } from '../engine/extract.ts'
 import { type Sample, samplesOf } from '../lib/counters.ts'
 import type { Env } from '../lib/env.ts'
 import { realEnv } from '../lib/env-real.ts'
@@ -12,9 +14,10 @@ import { readAssets } from './assets.ts'
 import { catalogOf } from './query/catalog.ts'
 import { Query } from './query/query.ts'
 import { Receiver } from './receiver/receiver.ts'
-import { type ClickHouse, startClickHouse } from './storage/clickhouse.ts'
+import { type ClickHouse, DEFAULT_LIMITS, startClickHouse, type Way } from './storage/clickhouse.ts'
 import { Inserter } from './storage/inserter.ts'
 import { encodeNative } from './storage/native.ts'
+import { Retention } from './storage/retention.ts'
 import { migrate } from './storage/schema.ts'
 import { SetAside } from './storage/set-aside.ts'
 import { ClickHouseStore } from './storage/store-clickhouse.ts'
@@ -38,9 +41,22 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
   const startedAt = env.clock.wall() / 1000
   env.files.makeDirectory(dataDir)
   const clickhouse = await timed(env, 'ClickHouse is ready', () => openClickHouse(config, env))
-  await timed(env, 'Tables are ready', () => migrate(clickhouse.writer, retentionOf(config)))
+  await timed(env, 'Tables are ready', () =>
+    migrate(clickhouse.writer, retentionOf(config), clickhouse.source),
+  )
   const intake = await openIntake(config, env, clickhouse)
-  const samples = (): Sample[] => [...intake.samples(), ...engineSamples(clickhouse)]
+  const retention = new Retention({
+    env,
+    client: clickhouse.writer,
+    limit: () => env.files.space(dataDir).total * config.server.diskShare,
+    others: () => intake.receiver.size.bytes + spoolBytes(env, dataDir),
+  })
+  retention.start()
+  const samples = (): Sample[] => [
+    ...intake.samples(),
+    ...engineSamples(clickhouse),
+    ...retentionSamples(retention),
+  ]
   const catalog = catalogOf(tables)
   const limits = { rows: config.query.maxRows }
   const app = buildApp({
@@ -63,6 +79,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     url: server.url.origin,
     async stop(): Promise<void> {
       await server.stop()
+      retention.stop()
       await intake.stop()
       await clickhouse.stop()
     },
@@ -128,30 +145,40 @@ async function openIntake(config: ServerConfig, env: Env, clickhouse: ClickHouse
   }
 }
 
-function openClickHouse(config: ServerConfig, env: Env): Promise<ClickHouse> {
-  const { dataDir } = config
-  return startClickHouse({ env, directory: `${dataDir}/clickhouse`, way: wayOf(config) })
+async function openClickHouse(config: ServerConfig, env: Env): Promise<ClickHouse> {
+  const { query, dataDir } = config
+  const limits = {
+    ...DEFAULT_LIMITS,
+    readerSeconds: query.maxSeconds,
+    readerMemoryBytes: query.maxMemory,
+  }
+  const way = await wayOf(config)
+  return await startClickHouse({ env, directory: `${dataDir}/clickhouse`, way, limits })
 }
 
-function wayOf(_config: ServerConfig): { readonly kind: 'embedded'; readonly library: string } {
-  return {
-    kind: 'embedded',
-    library: new URL('../../node_modules/@chdb/lib-linux-x64-gnu/libchdb.so', import.meta.url)
-      .pathname,
-  }
+/** Whose ClickHouse it is: somebody else's, a program of this host's, or the one we carry. */
+async function wayOf({ clickhouse, dataDir }: ServerConfig): Promise<Way> {
+  const { url, cluster, user, password, binary } = clickhouse
+  if (cluster !== undefined)
+    throw new MetaflowError(
+      'unsupported',
+      'Cannot use clickhouse.cluster: tables of a cluster are not made yet; leave it out',
+    )
+  if (url !== undefined) return { kind: 'url', url, user, password }
+  if (binary !== undefined) return { kind: 'binary', binary }
+  return { kind: 'embedded', library: await engineLibrary(`${dataDir}/engine`) }
 }
 
 function listen(
   config: ServerConfig,
   fetch: (request: Request) => Promise<Response> | Response,
 ): Bun.Server<undefined> {
-  const { listen: at } = config.server
-  const colon = at.lastIndexOf(':')
-  const hostname = at.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
+  const at = config.server.listen
+  const { host: hostname, port } = splitListen(at)
   try {
     return Bun.serve({
       hostname,
-      port: Number(at.slice(colon + 1)),
+      port,
       idleTimeout: IDLE_SECONDS,
       fetch,
     })
@@ -162,6 +189,17 @@ function listen(
 
 function cannotListen(at: string, error: unknown): MetaflowError {
   return new MetaflowError('failed', `Cannot listen on ${at}: ${sentenceOf(error)}`, error)
+}
+
+/** Bytes an agent of this host keeps in the same directory while we are away. */
+function spoolBytes({ files }: Env, dataDir: string): number {
+  try {
+    return files.list(`${dataDir}/spool`).reduce((sum, name) => {
+      return sum + files.size(`${dataDir}/spool/${name}`)
+    }, 0)
+  } catch {
+    return 0
+  }
 }
 
 function retentionOf({ server }: ServerConfig): Record<string, number> {
@@ -207,6 +245,13 @@ function engineSamples(clickhouse: ClickHouse): Sample[] {
   return [
     sample('engine_up', '1 while ClickHouse answers.', state === 'up' ? 1 : 0),
     sample('engine_restarts_total', 'Times ClickHouse was started again.', restarts),
+  ]
+}
+
+function retentionSamples({ dropped, tableBytes }: Retention): Sample[] {
+  return [
+    sample('storage_bytes', 'Bytes of all tables.', tableBytes),
+    sample('storage_rows_dropped_total', 'Rows dropped for want of room.', dropped.rows),
   ]
 }
 
