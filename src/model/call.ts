@@ -48,8 +48,12 @@ export class Texts {
   #used = 0
 
   clear(): void {
-    this.starts.fill(0)
-    this.ends.fill(0)
+    const { starts, ends } = this
+    // Dearer with fill(): 62 against 12 ns.
+    for (let field = 0; field < CALL_TEXTS.length; field++) {
+      starts[field] = 0
+      ends[field] = 0
+    }
     this.#used = 0
   }
 
@@ -72,6 +76,19 @@ export class Texts {
 
   copy(field: number, text: Text): boolean {
     return text.end > text.start ? this.set(field, text.bytes, text.start, text.end) : false
+  }
+
+  /** Copies a stretch of bytes that several texts lie in; answers where it begins in the arena. */
+  keep(bytes: Uint8Array, start: number, end: number): number {
+    const at = this.#reserve(end - start)
+    this.bytes.set(bytes.subarray(start, end), at)
+    return at
+  }
+
+  /** Sets a text to `[start, end)` of the arena: bytes that were kept. */
+  point(field: number, start: number, end: number): void {
+    this.starts[field] = start
+    this.ends[field] = end
   }
 
   /** Where `size` bytes of the arena may be written; it grows, and is kept for the next call. */
