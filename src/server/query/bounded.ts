@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
-import { type ErrorCode, MetaflowError } from '../../lib/errors.ts'
+import { MetaflowError } from '../../lib/errors.ts'
+import { saidBy } from './engine-error.ts'
 
 export type BoundedOptions = {
   readonly source: Readable
@@ -69,7 +70,5 @@ function tooLarge(bytesMax: number): MetaflowError {
 }
 
 function failure(text: string): MetaflowError {
-  const line = text.split('\n', 1)[0]!.replace(/^Code: \d+\. DB::Exception: /, '')
-  const code: ErrorCode = 'failed'
-  return new MetaflowError(code, `Cannot go on with the answer: ${line.slice(0, 500)}`)
+  return new MetaflowError('failed', `Cannot go on with the answer: ${saidBy(text)}`)
 }

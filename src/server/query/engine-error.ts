@@ -28,7 +28,7 @@ export function engineError(thrown: unknown): MetaflowError {
   if (thrown instanceof MetaflowError) return thrown
   if (thrown instanceof ClickHouseError) {
     const code = CODES[thrown.code] ?? 'refused'
-    const said = firstLine(thrown.message)
+    const said = saidBy(thrown.message)
     const state = STATES[code]
     const sentence = state ? `${state} (${said})` : said
     return new MetaflowError(code, `Cannot run the query: ${sentence}`, thrown)
@@ -44,13 +44,13 @@ export function engineError(thrown: unknown): MetaflowError {
 }
 
 /** What the engine said, without its own version, code and hints about its internals. */
-function firstLine(message: string): string {
+export function saidBy(message: string): string {
   const line = message.split('\n', 1)[0]!
   return line
     .replace(/^Code: \d+\. DB::Exception: /, '')
     .replace(/ \(version [^)]*\)/, '')
     .replace(/[.:] In scope .*$/s, '')
-    .replace(/: While (?:processing|executing).*$/s, '')
+    .replace(/: While (?:processing|executing) .*$/is, '')
     .slice(0, 500)
     .trim()
 }

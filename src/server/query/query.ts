@@ -1,5 +1,7 @@
-import type { ClickHouseClient } from '@clickhouse/client'
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
+import { Counters } from '../../lib/counters.ts'
 import type { Clock } from '../../lib/env.ts'
+import { ERRORS, type ErrorCode } from '../../lib/errors.ts'
 import { bounded } from './bounded.ts'
 import type { Catalog } from './catalog.ts'
 import { engineError } from './engine-error.ts'
@@ -28,6 +30,8 @@ export type QueryDeps = {
   readonly catalog: Catalog
   readonly clock: Clock
   readonly limits?: Partial<QueryLimits>
+  /** Sent with each statement, where the connection's own limits are not fixed (readonly = 2). */
+  readonly settings?: ClickHouseSettings
 }
 
 export type RunOptions = {
@@ -57,6 +61,8 @@ export type Streamed = {
 
 /** Runs what users write: expanded, fenced, bounded. */
 export class Query {
+  /** Statements taken, answered (or begun to be streamed), and not answered by cause. */
+  readonly counters: Counters<ErrorCode> = new Counters('query', Object.keys(ERRORS) as ErrorCode[])
   readonly #deps: QueryDeps
   readonly #limits: QueryLimits
   readonly #gate: Gate
@@ -74,18 +80,42 @@ export class Query {
   }
 
   /** Runs a statement and answers its rows, at most as many as the limits allow. */
-  async run(sql: string, options: RunOptions = {}): Promise<Answer> {
-    const expanded = this.expand(sql, options)
-    const start = this.#deps.clock.monotonic()
-    const leave = await this.#gate.enter()
+  run(sql: string, options: RunOptions = {}): Promise<Answer> {
+    return this.#counted(async () => {
+      const expanded = this.expand(sql, options)
+      const start = this.#deps.clock.monotonic()
+      const leave = await this.#gate.enter()
+      try {
+        const rows = await this.#rows(expanded, options.signal)
+        const elapsedMs = (this.#deps.clock.monotonic() - start) / 1000
+        return { sql: expanded, ...rows, elapsedMs }
+      } finally {
+        leave()
+      }
+    })
+  }
+
+  async #counted<T>(answer: () => Promise<T>): Promise<T> {
+    this.counters.in++
     try {
-      const rows = await this.#rows(expanded, options.signal)
-      const elapsedMs = (this.#deps.clock.monotonic() - start) / 1000
-      return { sql: expanded, ...rows, elapsedMs }
+      const result = await answer()
+      this.counters.out++
+      return result
     } catch (thrown) {
-      throw engineError(thrown)
-    } finally {
-      leave()
+      const error = engineError(thrown)
+      this.counters.dropped[error.code]++
+      throw error
+    }
+  }
+
+  #params(signal: AbortSignal | undefined): {
+    abort_signal?: AbortSignal
+    clickhouse_settings?: ClickHouseSettings
+  } {
+    const { settings } = this.#deps
+    return {
+      ...(signal && { abort_signal: signal }),
+      ...(settings && { clickhouse_settings: settings }),
     }
   }
 
@@ -96,7 +126,7 @@ export class Query {
     const result = await this.#deps.client.query({
       query,
       format: 'JSONCompactEachRowWithNamesAndTypes',
-      ...(signal && { abort_signal: signal }),
+      ...this.#params(signal),
     })
     const lines: string[] = []
     let size = 0
@@ -115,23 +145,21 @@ export class Query {
   }
 
   /** Runs a statement and streams its rows in one of ClickHouse's formats. */
-  async stream(sql: string, format: string, options: RunOptions = {}): Promise<Streamed> {
-    const contentType = contentTypeOf(format)
-    const query = `${this.expand(sql, options)} FORMAT ${format}`
-    const leave = await this.#gate.enter()
-    try {
-      const { signal } = options
-      const result = await this.#deps.client.exec({
-        query,
-        ...(signal && { abort_signal: signal }),
-      })
-      const tag = result.response_headers?.['x-clickhouse-exception-tag']
-      const bytesMax = this.#limits.bytes
-      const mark = typeof tag === 'string' ? tag : undefined
-      return { contentType, body: bounded({ source: result.stream, bytesMax, tag: mark, leave }) }
-    } catch (thrown) {
-      leave()
-      throw engineError(thrown)
-    }
+  stream(sql: string, format: string, options: RunOptions = {}): Promise<Streamed> {
+    return this.#counted(async () => {
+      const contentType = contentTypeOf(format)
+      const query = `${this.expand(sql, options)} FORMAT ${format}`
+      const leave = await this.#gate.enter()
+      try {
+        const result = await this.#deps.client.exec({ query, ...this.#params(options.signal) })
+        const tag = result.response_headers?.['x-clickhouse-exception-tag']
+        const bytesMax = this.#limits.bytes
+        const mark = typeof tag === 'string' ? tag : undefined
+        return { contentType, body: bounded({ source: result.stream, bytesMax, tag: mark, leave }) }
+      } catch (thrown) {
+        leave()
+        throw thrown
+      }
+    })
   }
 }

@@ -3,13 +3,13 @@ import type { Expression, Select } from './ast.ts'
 /** The range of `time` that a SELECT asks for, s since 1970, where it can be told. */
 export type Times = { readonly from: number | undefined; readonly to: number | undefined }
 
-const UNITS: Readonly<Record<string, number>> = {
-  second: 1,
-  minute: 60,
-  hour: 3600,
-  day: 86_400,
-  week: 604_800,
-}
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['second', 1],
+  ['minute', 60],
+  ['hour', 3600],
+  ['day', 86_400],
+  ['week', 604_800],
+])
 
 /** What PREWHERE and WHERE say of `time`: its greatest lower and least upper bound. */
 export function timesOf({ prewhere, where }: Select, now: number): Times {
@@ -75,7 +75,7 @@ function secondsOfCall(name: string, args: readonly Expression[], now: number): 
   if (name === 'yesterday') return (Math.floor(now / 86_400) - 1) * 86_400
   if (first && ['todatetime', 'todatetime64', 'fromunixtimestamp'].includes(name))
     return secondsOf(first, now)
-  const unit = UNITS[/^(?:subtract|add)(\w+)s$/.exec(name)?.[1] ?? '']
+  const unit = UNITS.get(/^(?:subtract|add)(\w+)s$/.exec(name)?.[1] ?? '')
   if (!unit || !first || second?.kind !== 'number') return undefined
   const start = secondsOf(first, now)
   const span = unit * Number(second.text)
@@ -93,7 +93,7 @@ function secondsOfText(text: string): number | undefined {
 function spanOf(e: Expression): number | undefined {
   if (e.kind === 'number') return Number(e.text)
   const unit =
-    e.kind === 'call' ? UNITS[e.name.replace(/^toInterval/, '').toLowerCase()] : undefined
+    e.kind === 'call' ? UNITS.get(e.name.replace(/^toInterval/, '').toLowerCase()) : undefined
   const amount = e.kind === 'call' && e.args.length === 1 ? e.args[0]! : undefined
   return unit && amount?.kind === 'number' ? unit * Number(amount.text) : undefined
 }

@@ -136,6 +136,22 @@ const ACCEPTED = [
   "SELECT date_add(DAY, 1, today()), dateDiff('hour', now(), now()), EXTRACT(YEAR FROM now()), now() - INTERVAL 1 HOUR",
   "SELECT if(1, 2, 3), 1 ? 2 : 3, NOT 1, - 1, 'a' || 'b', 5 DIV 2, 5 MOD 2, 1 BETWEEN 0 AND 2, NULL IS NULL",
   "SELECT count() FROM l7_flow_log PREWHERE server_port = 80 WHERE time > now() - 600 AND ip4_1 = '10.0.0.1'",
+  // What the pages ask.
+  `SELECT auto_instance_id AS id, auto_instance AS name, l7_protocol AS protocol,
+    sum(request) AS requests, sum(error) AS errors, sumMap(rrt_histogram) AS histogram
+    FROM flow_metrics.\`application.1s\` WHERE role = 1 AND time >= now() - 304 AND time < now() - 4
+    GROUP BY auto_instance_id, auto_instance, l7_protocol ORDER BY requests DESC LIMIT 1000`,
+  `SELECT auto_instance AS name,
+    toUnixTimestamp(toStartOfInterval(time, INTERVAL 5 SECOND)) AS t,
+    sum(client_error) AS client_errors, sum(server_error) + sum(timeout) AS server_errors
+    FROM flow_metrics.\`application.1s\` WHERE role = 1 AND auto_instance_id = 11
+    GROUP BY auto_instance, t ORDER BY t LIMIT 10000`,
+  `SELECT start_time, toUnixTimestamp64Micro(start_time) AS start_us, auto_instance_0 AS client,
+    if(is_ipv4 = 1, toString(ip4_0), toString(ip6_0)) AS client_ip, l7_protocol
+    FROM flow_log.l7_flow_log WHERE time >= now() - 900
+    AND (auto_instance_0 = 'shop' OR auto_instance_1 = 'shop')
+    AND position(request_resource, 'x') > 0 AND start_time != fromUnixTimestamp64Micro(1)
+    ORDER BY time DESC, start_time DESC LIMIT 200`,
   'SELECT name, host FROM flow_tag.auto_instance_map ORDER BY id LIMIT 2',
   "SELECT median(request), any_value(role), SUBSTR('abc', 2), LCASE('A'), ceiling(1.5) FROM application",
   'SHOW DATABASES',
@@ -244,4 +260,17 @@ withEngine('a query that nobody waits for is ended and gives its place back', as
   setTimeout(() => stop.abort(), 50)
   await expect(running).rejects.toBeInstanceOf(MetaflowError)
   expect(await rows('SELECT 1')).toEqual([[1]])
+})
+
+withEngine('Query counts what it took, answered and refused, by cause', async () => {
+  const { counters } = sample.query
+  const { in: before, out } = counters
+  const { refused } = counters.dropped
+  await run('SELECT 1')
+  await expect(run('SELECT')).rejects.toBeInstanceOf(MetaflowError)
+  expect([counters.in, counters.out, counters.dropped.refused]).toEqual([
+    before + 2,
+    out + 1,
+    refused + 1,
+  ])
 })
