@@ -183,7 +183,10 @@ export function deadPages(sources: readonly Source[], entries: readonly string[]
     seen.add(path)
     waiting.push(...(byPath.get(path)?.imports ?? []))
   }
-  return sources.filter(({ path }) => !seen.has(path)).map(({ path }) => `${path}: never imported`)
+  // What only declares types is imported by nobody.
+  return sources
+    .filter(({ path }) => !seen.has(path) && !path.endsWith('.d.ts'))
+    .map(({ path }) => `${path}: never imported`)
 }
 
 /** Protocols without a test of their own; `exists` looks for a path below the root. */

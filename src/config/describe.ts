@@ -10,7 +10,8 @@ export function flagsHelp(side: Side): string {
   let text = `  --${FILE_FLAG} FILE\n      Settings as YAML; also ${FILE_VARIABLE}.\n`
   for (const setting of settingsOf(side)) {
     const value = setting.kind === 'boolean' ? '[=false]' : ' VALUE'
-    text += `  --${setting.flag}${value}\n      ${setting.description} ${valuesAndDefault(setting)}\n`
+    text += `  --${setting.flag}${value}\n`
+    text += `      ${setting.description} ${valuesAndDefault(setting)}\n`
   }
   return text
 }
@@ -19,9 +20,9 @@ export function flagsHelp(side: Side): string {
 export function settingsPage(): string {
   let text = `# Settings
 
-Flags win over environment, environment over the file named by \`--${FILE_FLAG}\` or \`${FILE_VARIABLE}\`, the
-file over the defaults. \`metaflow config print\` shows what is in effect and where it came from. This
-page is written by \`bun scripts/write-docs.ts\`.
+Flags win over environment, environment over the file named by \`--${FILE_FLAG}\` or
+\`${FILE_VARIABLE}\`, the file over the defaults. \`metaflow config print\` shows what is in effect
+and where it came from. This page is written by \`bun scripts/write-docs.ts\`.
 
 | setting | flag | environment | values | default | meaning |
 |---|---|---|---|---|---|

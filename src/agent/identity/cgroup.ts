@@ -6,7 +6,7 @@
  *     0::/system.slice/docker-4bf1….scope
  */
 
-/** Container runtimes name by 64 hex digits: /docker/ID, docker-ID.scope, cri-containerd-ID.scope. */
+/** Containers go by 64 hex digits: /docker/ID, docker-ID.scope, cri-containerd-ID.scope. */
 const CONTAINER = /(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=\/|$)/
 const SERVICE = /([^/]+\.service)(?=\/|$)/g
 /** The manager of a user's own units; what lies below it names better. */

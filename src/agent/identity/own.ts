@@ -1,4 +1,4 @@
-/** Which processes are MetaFlow's own, of any installation on this host: their calls are not shown. */
+/** Which processes are MetaFlow's own, of any installation here: their calls are not shown. */
 import { basename } from 'node:path'
 
 /** Parts of the executable that observe, keep or answer. The sample workload is observed. */

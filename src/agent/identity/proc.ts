@@ -1,4 +1,4 @@
-/** /proc as identity reads it. What is gone, or not ours to see, is undefined: never an exception. */
+/** /proc as identity reads it. What is gone or hidden is undefined: never an exception. */
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
 
 export interface Proc {

@@ -9,7 +9,7 @@ import { executableOf, programOf } from './program.ts'
 
 /** Processes known at once; the one asked for longest ago gives way. */
 export const PROCESSES_MAX = 16_384
-/** After this long a process is looked at again: its id may be another's, or it ran another file. */
+/** Then a process is looked at again: its id may be another's, or it runs another file. */
 const FRESH_US = 5_000_000
 /** An ended process keeps its name this long, for what was seen of it is still on its way. */
 const ENDED_US = 30_000_000
