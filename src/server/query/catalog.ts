@@ -162,6 +162,19 @@ export function nameTagOf(written: string, has: (column: string) => boolean): Na
   return undefined
 }
 
+/**
+ * `ip`, `ip_0` and `ip_1` are the address as text, whichever family it is of: the side it is of,
+ * where the columns are at hand.
+ */
+export function addressSideOf(
+  written: string,
+  has: (column: string) => boolean,
+): string | undefined {
+  const side = /^ip(|_0|_1)$/.exec(written)?.[1]
+  if (side === undefined || !has('is_ipv4')) return undefined
+  return has(`ip4${side}`) && has(`ip6${side}`) ? side : undefined
+}
+
 /** Every name that can be looked up where these columns are at hand. */
 export function nameTagsOf(has: (column: string) => boolean): NameTag[] {
   return RESOURCES.flatMap(({ name }) =>

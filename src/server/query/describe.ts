@@ -1,5 +1,11 @@
 import { ENUMS } from '../../model/tables/enums.ts'
-import { type Catalog, type CatalogColumn, type CatalogTable, nameTagsOf } from './catalog.ts'
+import {
+  addressSideOf,
+  type Catalog,
+  type CatalogColumn,
+  type CatalogTable,
+  nameTagsOf,
+} from './catalog.ts'
 
 /** The catalog as people and pickers see it. */
 
@@ -40,6 +46,12 @@ const OPERATORS: Readonly<Record<string, readonly string[]>> = {
   resource: TEXT,
 }
 
+const ADDRESSES = [
+  ['ip', ''],
+  ['ip_0', ' of the client'],
+  ['ip_1', ' of the server'],
+] as const
+
 /** Every table with its tags and metrics; tables by second and minute under the name they share. */
 export function describeCatalog(catalog: Catalog): DescribedTable[] {
   const tables = [...catalog.databases.values()].flatMap((known) => [...known.values()])
@@ -56,9 +68,13 @@ export function describeCatalog(catalog: Catalog): DescribedTable[] {
 /** The tags of a table: its own columns, and the names that ids are looked up for. */
 export function tagsOf({ columns }: CatalogTable): Tag[] {
   const names = nameTagsOf((column) => columns.has(column))
+  const addresses = ADDRESSES.filter(
+    ([name]) => addressSideOf(name, (c) => columns.has(c)) !== undefined,
+  ).map(([name, whose]) => tagOf(name, 'ip', `Address${whose}, of either family.`))
   const all = [
     ...[...columns.values()].filter((c) => !c.isMetric).map(tagOfColumn),
     ...names.map(({ name, about }) => tagOf(name, 'resource', about)),
+    ...addresses,
   ]
   const known = new Set(all.map(({ name }) => name))
   return all.flatMap((tag) => {

@@ -1,8 +1,9 @@
+import { addressText, byAddress } from './addresses.ts'
 import type { Column, Expression, Order, Query, Window } from './ast.ts'
 import type { Context } from './context.ts'
 import { byIds, lookUp } from './names.ts'
 import { resolveCall } from './resolve-call.ts'
-import { type Found, Scope } from './scope.ts'
+import type { Found, Scope } from './scope.ts'
 import { selectOf } from './select-of.ts'
 import { combineSides } from './sides.ts'
 import { mapChildren, mapOrder, mapWindow, walk } from './walk.ts'
@@ -67,7 +68,7 @@ function resolveSet(
   const name = right.kind === 'column' && right.parts.length === 1 ? right.parts[0]! : undefined
   const isSet = e.operator === 'IN' || e.operator === 'NOT IN'
   const common = isSet && name !== undefined ? scope.common(name) : undefined
-  if (!common) return byIds({ ...e, left, right: resolve(right, scope, context) })
+  if (!common) return byIds(byAddress({ ...e, left, right: resolve(right, scope, context) }))
   context.spend(common.weight)
   return { ...e, left, right: { kind: 'subquery', query: allOf(name!) } }
 }
@@ -108,6 +109,8 @@ function foundExpression(found: Found, column: Column, context: Context): Expres
       return found.column
     case 'name':
       return lookUp(found.tag, found.id)
+    case 'address':
+      return addressText(found.address)
     case 'sides': {
       const name = column.parts.at(-1)
       throw context.fail(
@@ -126,7 +129,7 @@ function withElements(
   refuse: () => Error,
 ): Expression {
   if (rest.length === 0) return e
-  if (found.kind === 'name') throw refuse()
+  if (found.kind === 'name' || found.kind === 'address') throw refuse()
   if (found.kind === 'column' && found.info) {
     const isMap = found.info.type.includes('Map(') && rest.length === 1
     if (!isMap || !['keys', 'values', 'size0'].includes(rest[0]!)) throw refuse()
@@ -159,9 +162,4 @@ function weightOf(name: string, scope: Scope, context: Context): number {
 function holderOf(name: string, scope: Scope): Scope | undefined {
   for (let s: Scope | undefined = scope; s; s = s.parent) if (s.aliases.has(name)) return s
   return undefined
-}
-
-/** A scope in which a lambda's parameters mean its parameters. */
-export function lambdaScope(parameters: readonly string[], parent: Scope): Scope {
-  return new Scope(parent, parameters)
 }

@@ -1,6 +1,12 @@
 import { hint } from '../../lib/nearest.ts'
 import type { Column, Expression } from './ast.ts'
-import { type CatalogColumn, type NameTag, nameTagOf, nameTagsOf } from './catalog.ts'
+import {
+  addressSideOf,
+  type CatalogColumn,
+  type NameTag,
+  nameTagOf,
+  nameTagsOf,
+} from './catalog.ts'
 
 /** What is known of a column's values: the catalog's column they come from, if unchanged. */
 export type Info = CatalogColumn | undefined
@@ -13,6 +19,9 @@ export type Source = {
   readonly columns: ReadonlyMap<string, Info>
 }
 
+/** The columns one address lies in: which of two holds says the first. */
+export type Address = { readonly isV4: Column; readonly v4: Column; readonly v6: Column }
+
 /** A subquery that WITH named, and what it costs to put it in once more. */
 export type Common = { readonly columns: readonly Output[]; readonly weight: number }
 
@@ -21,6 +30,7 @@ export type Found =
   | { readonly kind: 'alias'; readonly expression: Expression; readonly scope: Scope }
   | { readonly kind: 'column'; readonly column: Column; readonly info: Info }
   | { readonly kind: 'name'; readonly tag: NameTag; readonly id: Column }
+  | { readonly kind: 'address'; readonly address: Address }
   /** A tag that has two sides and was named without one. */
   | { readonly kind: 'sides' }
 
@@ -75,7 +85,16 @@ export class Scope {
     const has = (column: string): boolean => source.columns.has(column)
     const tag = nameTagOf(name, has)
     if (tag) return { kind: 'name', tag, id: this.#columnOf([source], tag.column, at) }
-    const known = (column: string): boolean => has(column) || nameTagOf(column, has) !== undefined
+    const side = addressSideOf(name, has)
+    if (side !== undefined) {
+      const of = (column: string): Column => this.#columnOf([source], column, at)
+      const address = { isV4: of('is_ipv4'), v4: of(`ip4${side}`), v6: of(`ip6${side}`) }
+      return { kind: 'address', address }
+    }
+    const known = (column: string): boolean =>
+      has(column) ||
+      nameTagOf(column, has) !== undefined ||
+      addressSideOf(column, has) !== undefined
     return known(`${name}_0`) && known(`${name}_1`) ? { kind: 'sides' } : undefined
   }
 

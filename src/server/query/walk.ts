@@ -114,11 +114,6 @@ export function walk(e: Expression, visit: (e: Expression) => boolean | undefine
   })
 }
 
-/** Whether two expressions are the same, wherever they were written. */
-export function same(a: Expression, b: Expression): boolean {
-  return keyOf(a) === keyOf(b)
-}
-
 /** A text that is equal for expressions that are the same. */
 export function keyOf(e: Expression): string {
   return JSON.stringify(e, (key, value) => (key === 'at' || key === 'expanded' ? undefined : value))

@@ -58,6 +58,8 @@ withEngine('names, words and sides answer as they read', async () => {
     ["count() FROM l7_flow_log WHERE gprocess_0 != ''", [[1200]]],
     ["count() FROM l7_flow_log WHERE gprocess_0 NOT IN ('', 'x')", [[1200]]],
     ["count() FROM l7_flow_log WHERE response_status = 'Server Error'", [[240]]],
+    ["count() FROM l7_flow_log WHERE ip = '10.0.0.9' AND ip_1 LIKE '10.0.0.1'", [[2400]]],
+    ['ip_0, ip_1, count() FROM l7_flow_log GROUP BY ip_0, ip_1', [['10.0.0.9', '10.0.0.1', 2400]]],
     ["count() FROM l7_flow_log WHERE l7_protocol LIKE 'HT%'", [[1200]]],
     [
       'Enum(l7_protocol) AS p, count() FROM l7_flow_log GROUP BY p ORDER BY p LIMIT 1',

@@ -57,6 +57,18 @@ const CONDITIONS: readonly (readonly [string, string])[] = [
     "((position(dictGet('flow_tag.host_map', 'name', `host_id_0`), 'x') > 0) OR " +
       "(position(dictGet('flow_tag.host_map', 'name', `host_id_1`), 'x') > 0))",
   ],
+  // Addresses as text.
+  ["ip_1 = '10.0.0.1'", "((`is_ipv4` = 1) AND (`ip4_1` = toIPv4('10.0.0.1')))"],
+  ["ip_0 = '::1'", "((`is_ipv4` = 0) AND (`ip6_0` = toIPv6('::1')))"],
+  [
+    "ip_1 LIKE '10.%'",
+    "(if((`is_ipv4` = 1), IPv4NumToString(`ip4_1`), IPv6NumToString(`ip6_1`)) LIKE '10.%')",
+  ],
+  [
+    "ip = '10.0.0.1'",
+    "(((`is_ipv4` = 1) AND (`ip4_0` = toIPv4('10.0.0.1'))) OR " +
+      "((`is_ipv4` = 1) AND (`ip4_1` = toIPv4('10.0.0.1'))))",
+  ],
   // Words of numbers.
   ["l7_protocol = 'HTTP'", '(`l7_protocol` = 20)'],
   ["'http' != l7_protocol", '(20 != `l7_protocol`)'],
