@@ -95,7 +95,9 @@ function clientsOf(
   limits: Limits,
 ): Clients {
   const make = (username: 'writer' | 'reader', connections: number, timeoutMs: number) => {
-    const options: SocketAgentOptions = { keepAlive: true, maxSockets: connections, socketPath }
+    // Without `maxSockets`: an agent that queues requests throws from nowhere, without end, once
+    // the engine is gone (Bun 1.4.5: removeSocket connects for the next one, and nobody listens).
+    const options: SocketAgentOptions = { keepAlive: true, socketPath }
     return createClient({
       url: 'http://engine',
       username,
