@@ -63,6 +63,12 @@ export class TextDictionary {
     return -1
   }
 
+  /** The entry made last where it is equal, else a new one. */
+  addOrLast(bytes: Uint8Array, start: number, end: number): number {
+    const last = this.size - 1
+    return last > 0 && this.#is(last, bytes, start, end) ? last : this.append(bytes, start, end)
+  }
+
   /** A new entry without asking whether there is an equal one. */
   append(bytes: Uint8Array, start: number, end: number): number {
     const entry = this.size

@@ -5,11 +5,24 @@ import {
   type Block,
   type BlockColumn,
   type BlockHeader,
-  type Numbers,
 } from '../model/block.ts'
 import { NAMES_MAX, type Name } from '../model/name.ts'
 import { tableOf } from '../model/tables/registry.ts'
 import type { Physical } from '../model/tables/table.ts'
+import {
+  aligned,
+  bad,
+  ENTRY,
+  isBelow,
+  KIND_NAMES,
+  type KindName,
+  lendersOf,
+  type Place,
+  readColumn,
+  sizeOf,
+  writeColumn,
+  writeEntry,
+} from './columns.ts'
 import { unpack } from './frame.ts'
 import { HEADER_SIZE, readHead, refuse, viewOf, writeHead } from './header.ts'
 import { decodeNames, encodeName } from './names.ts'
@@ -18,26 +31,14 @@ import { decodeNames, encodeName } from './names.ts'
  * A block: head (header.ts), then its body as one zstd frame. The body, little-endian:
  *
  *   names (4), columns (4), size of the names section (4), reserved (4)
- *   directory: columns × { number (2), kind (1), width (1), offset (4), extra (4) }, by offset
+ *   directory: an entry (columns.ts) for each column, in their order
  *   names section (names.ts)
- *   columns, each at an 8-aligned offset:
- *     u8 u16 u32 i32   rows × value
- *     wide ip6         rows × 8, 16 bytes
- *     text             rows × index (`width` bytes), entry offsets (`extra` + 1) × 4, bytes;
- *     histogram        rows × end (4), `extra` × key (2), `extra` × count (4)
- *   where a text's and a histogram's parts are 8-aligned too.
+ *   columns (columns.ts), each at an 8-aligned offset
  */
 const BODY_HEAD = 16
-const ENTRY = 12
 /** More columns than any table has, fewer than would cost memory. */
 const COLUMNS_MAX = 1024
 
-const KIND = { u8: 1, u16: 2, u32: 3, i32: 4, wide: 5, ip6: 6, text: 7, histogram: 8 } as const
-type KindName = keyof typeof KIND
-const KIND_NAMES: readonly (KindName | undefined)[] = [
-  undefined,
-  ...(Object.keys(KIND) as KindName[]),
-]
 /** How each physical type of a table's declaration travels. */
 const KIND_OF: Readonly<Record<Physical, KindName>> = {
   u8: 'u8',
@@ -50,7 +51,7 @@ const KIND_OF: Readonly<Record<Physical, KindName>> = {
   ip6: 'ip6',
   histogram: 'histogram',
 }
-/** zstd level: 3 packs 5–8 % smaller than 1 and costs half as much again. */
+/** zstd level, measured on rows of HTTP: 1 takes 270 ns and 99 B a row, 3 takes 865 ns and 68 B. */
 const LEVEL = 1
 
 let scratch = new Uint8Array(1 << 20)
@@ -63,8 +64,9 @@ export function encodeBlock(block: Block, level: number = LEVEL): Uint8Array {
   const { header, names, columns } = block
   let namesSize = 0
   for (let i = 1; i < names.length; i++) namesSize += encodeName(names[i]!).length
+  const lenders = lendersOf(columns)
   let size = aligned(BODY_HEAD + columns.size * ENTRY + namesSize)
-  for (const column of columns.values()) size += sizeOf(column)
+  for (const [number, column] of columns) size += sizeOf(column, lenders.has(number))
   if (size > BLOCK_BYTES_MAX || header.rows > BLOCK_ROWS_MAX || names.length > NAMES_MAX)
     throw new MetaflowError(
       'tooLarge',
@@ -84,10 +86,11 @@ export function encodeBlock(block: Block, level: number = LEVEL): Uint8Array {
   at = aligned(at)
   let entry = BODY_HEAD
   for (const [number, column] of columns) {
-    writeEntry(view, entry, { number, column, at })
-    writeColumn(body, at, column)
+    const lender = lenders.get(number)
+    writeEntry(view, entry, { number, column, at, lender })
+    writeColumn(body, at, column, lender !== undefined)
     entry += ENTRY
-    at += sizeOf(column)
+    at += sizeOf(column, lender !== undefined)
   }
   return pack(header, body, level)
 }
@@ -132,66 +135,10 @@ export function decodeBlock(bytes: Uint8Array): Block {
       extra: view.getUint32(at + 8, true),
       rows: header.rows,
     }
-    columns.set(number, readColumn(body, place))
+    columns.set(number, readColumn(body, place, columns))
     checkDeclared(header.table, place, columns, names.length)
   }
   return { header, names, columns }
-}
-
-/** Where a column lies and what it is, as the directory says it: nothing of it is to be trusted. */
-type Place = {
-  readonly number: number
-  readonly kind: KindName | undefined
-  readonly width: number
-  readonly at: number
-  readonly extra: number
-  readonly rows: number
-}
-
-function readColumn(body: Uint8Array, place: Place): BlockColumn {
-  const { kind, at, rows, extra } = place
-  switch (kind) {
-    case 'u8':
-      return { kind: 'numbers', values: part(body, place, at, rows) }
-    case 'u16':
-      return { kind: 'numbers', values: words16(part(body, place, at, rows * 2)) }
-    case 'u32':
-      return { kind: 'numbers', values: words32(part(body, place, at, rows * 4)) }
-    case 'i32': {
-      const bytes = part(body, place, at, rows * 4)
-      return { kind: 'numbers', values: new Int32Array(bytes.buffer, bytes.byteOffset, rows) }
-    }
-    case 'wide':
-      return { kind, bytes: part(body, place, at, rows * 8) }
-    case 'ip6':
-      return { kind, bytes: part(body, place, at, rows * 16) }
-    case 'text':
-      return readText(body, place)
-    case 'histogram': {
-      const ends = words32(part(body, place, at, rows * 4))
-      const keysAt = at + aligned(rows * 4)
-      const keys = part(body, place, keysAt, extra * 2)
-      const counts = words32(part(body, place, keysAt + aligned(extra * 2), extra * 4))
-      if (!isRising(ends, 0, extra)) bad(place, 'its buckets are out of order')
-      return { kind, ends, keys: new Int16Array(keys.buffer, keys.byteOffset, extra), counts }
-    }
-    default:
-      return bad(place, 'its kind is unknown')
-  }
-}
-
-function readText(body: Uint8Array, place: Place): BlockColumn {
-  const { at, rows, extra, width } = place
-  if (width !== 1 && width !== 2 && width !== 4) bad(place, `its indexes are ${width} bytes wide`)
-  const raw = part(body, place, at, rows * width)
-  const indexes = width === 1 ? raw : width === 2 ? words16(raw) : words32(raw)
-  const offsetsAt = at + aligned(rows * width)
-  const offsets = words32(part(body, place, offsetsAt, (extra + 1) * 4))
-  const size = offsets[extra]!
-  const bytes = part(body, place, offsetsAt + aligned((extra + 1) * 4), size)
-  if (offsets[0] !== 0 || !isRising(offsets, 0, size)) bad(place, 'its offsets are out of order')
-  if (!isBelow(indexes, extra)) bad(place, 'it points outside its dictionary')
-  return { kind: 'text', indexes, offsets, bytes }
 }
 
 /** A known column must be of the kind its table declares, and point to names that are there. */
@@ -208,38 +155,6 @@ function checkDeclared(
   const column = columns.get(place.number)
   if (declared.stored === false && column?.kind === 'numbers' && !isBelow(column.values, names))
     bad(place, 'it points outside the names')
-}
-
-/** The `size` bytes at `at`, which must be 8-aligned and inside the body. */
-function part(body: Uint8Array, place: Place, at: number, size: number): Uint8Array {
-  if (at % 8 !== 0 || at + size > body.length) bad(place, 'it is out of bounds')
-  return body.subarray(at, at + size)
-}
-
-function words16(bytes: Uint8Array): Uint16Array {
-  return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2)
-}
-
-function words32(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
-}
-
-function isRising(values: Uint32Array, from: number, to: number): boolean {
-  let last = from
-  for (const value of values) {
-    if (value < last) return false
-    last = value
-  }
-  return last <= to
-}
-
-function isBelow(values: Numbers, limit: number): boolean {
-  for (let i = 0; i < values.length; i++) if (values[i]! >= limit) return false
-  return true
-}
-
-function bad({ number }: Place, state: string): never {
-  refuse(`column ${number}: ${state}`)
 }
 
 /** The same bytes at an 8-aligned place; they are there already unless the runtime changes. */
@@ -267,80 +182,4 @@ function reserve(size: number): Uint8Array {
   if (scratch.length < size)
     scratch = new Uint8Array(Math.min(BLOCK_BYTES_MAX, Math.max(size, scratch.length * 2)))
   return scratch.subarray(0, size).fill(0)
-}
-
-function aligned(size: number): number {
-  return (size + 7) & ~7
-}
-
-function sizeOf(column: BlockColumn): number {
-  switch (column.kind) {
-    case 'numbers':
-      return aligned(column.values.byteLength)
-    case 'wide':
-    case 'ip6':
-      return column.bytes.length
-    case 'text':
-      return (
-        aligned(column.indexes.byteLength) +
-        aligned(column.offsets.byteLength) +
-        aligned(column.bytes.length)
-      )
-    case 'histogram':
-      return (
-        aligned(column.ends.byteLength) +
-        aligned(column.keys.byteLength) +
-        aligned(column.counts.byteLength)
-      )
-  }
-}
-
-function writeEntry(
-  view: DataView,
-  entry: number,
-  place: { readonly number: number; readonly column: BlockColumn; readonly at: number },
-): void {
-  const { number, column, at } = place
-  view.setUint16(entry, number, true)
-  view.setUint8(entry + 2, KIND[kindOf(column)])
-  view.setUint8(entry + 3, column.kind === 'text' ? column.indexes.BYTES_PER_ELEMENT : 0)
-  view.setUint32(entry + 4, at, true)
-  view.setUint32(entry + 8, extraOf(column), true)
-}
-
-function kindOf(column: BlockColumn): KindName {
-  if (column.kind !== 'numbers') return column.kind
-  if (column.values instanceof Int32Array) return 'i32'
-  const width = column.values.BYTES_PER_ELEMENT
-  return width === 1 ? 'u8' : width === 2 ? 'u16' : 'u32'
-}
-
-function extraOf(column: BlockColumn): number {
-  if (column.kind === 'text') return column.offsets.length - 1
-  return column.kind === 'histogram' ? column.keys.length : 0
-}
-
-function writeColumn(body: Uint8Array, at: number, column: BlockColumn): void {
-  switch (column.kind) {
-    case 'numbers':
-      put(body, at, column.values)
-      return
-    case 'wide':
-    case 'ip6':
-      body.set(column.bytes, at)
-      return
-    case 'text': {
-      const offsetsAt = put(body, at, column.indexes)
-      body.set(column.bytes, put(body, offsetsAt, column.offsets))
-      return
-    }
-    case 'histogram':
-      put(body, put(body, put(body, at, column.ends), column.keys), column.counts)
-  }
-}
-
-/** Copies `values` to `at`; answers where the next part begins. */
-function put(body: Uint8Array, at: number, values: Numbers | Int16Array): number {
-  body.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at)
-  return at + aligned(values.byteLength)
 }

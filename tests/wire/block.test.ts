@@ -33,8 +33,8 @@ const HEADER = {
   monotonic: 98_765_432_101,
 }
 
-const text: BlockColumn = {
-  kind: 'text',
+const text = {
+  kind: 'text' as const,
   indexes: Uint8Array.of(1, 0, 2),
   offsets: Uint32Array.of(0, 0, 4, 7),
   bytes: new TextEncoder().encode('/a/bGET'),
@@ -49,8 +49,10 @@ const columns: ReadonlyMap<number, BlockColumn> = new Map<number, BlockColumn>([
   [903, { kind: 'numbers', values: Int32Array.of(-1, 2, -2_147_483_648) }],
   [904, { kind: 'wide', bytes: new Uint8Array(24).fill(7) }],
   [905, { kind: 'ip6', bytes: new Uint8Array(48).fill(9) }],
-  [906, { ...text, indexes: Uint16Array.of(2, 1, 0) }],
-  [907, { ...text, indexes: Uint32Array.of(2, 1, 0) }],
+  [906, { ...text, bytes: text.bytes.slice(), indexes: Uint16Array.of(2, 1, 0) }],
+  [907, { ...text, bytes: text.bytes.slice(), indexes: Uint32Array.of(2, 1, 0) }],
+  // Shares the dictionary of column 22.
+  [909, { ...text, indexes: Uint16Array.of(0, 0, 2) }],
   [
     908,
     {
@@ -169,6 +171,13 @@ const CHANGES: readonly (readonly [string, (body: Uint8Array) => void, string])[
   ['an index beyond', (b) => b.fill(3, at(b, 22), at(b, 22) + 1), 'column 22: it points outside'],
   ['offsets that fall', (b) => b.fill(9, at(b, 22) + 12, at(b, 22) + 13), 'column 22: its offsets'],
   ['ends that fall', (b) => b.fill(2, at(b, 908), at(b, 908) + 1), 'column 908: its buckets'],
+  ['a shared index beyond', (b) => b.fill(3, at(b, 909), at(b, 909) + 1), 'column 909: it points'],
+  [
+    'nobody to share with',
+    (b) => b.fill(9, entry(909) + 8, entry(909) + 9),
+    'column 909: its dict',
+  ],
+  ['no text to share', (b) => b.fill(1, entry(909) + 8, entry(909) + 9), 'column 909: its dict'],
   ['fewer buckets', (b) => b.fill(2, entry(908) + 8, entry(908) + 9), 'column 908: its buck'],
 ]
 
@@ -251,6 +260,27 @@ describe('decodeBlock refuses', () => {
       { numRuns: 3000 },
     )
   })
+})
+
+test('encodeBlock writes a dictionary once that two columns share', () => {
+  const bodySize = (columns: Block['columns']): number =>
+    new DataView(encodeBlock({ ...block, columns }).buffer).getUint32(84, true)
+  const other = { ...text, bytes: text.bytes.slice() }
+  const shared = bodySize(
+    new Map([
+      [22, text],
+      [909, text],
+    ]),
+  )
+  // 4 offsets and 7 bytes, 8-aligned.
+  expect(
+    bodySize(
+      new Map([
+        [22, text],
+        [909, other],
+      ]),
+    ),
+  ).toBe(shared + 16 + 8)
 })
 
 test('decodeBlock answers blocks whose every index is in bounds, whatever was changed', () => {

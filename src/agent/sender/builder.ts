@@ -16,6 +16,8 @@ export type BuilderOptions = {
   readonly names: NameTable
   readonly clock: Clock
   readonly emit: BlockSink
+  /** Text columns that mostly say what another, declared before them, says: they share its texts. */
+  readonly sharing?: Readonly<Record<string, string>>
 }
 
 type BuilderColumn = NumberColumn | WideColumn | Ip6Column | TextColumn | HistogramColumn
@@ -63,7 +65,8 @@ export class BlockBuilder {
     let rowSize = 0
     for (const { number, name, wire } of options.table.columns) {
       if (wire === undefined) continue
-      const column = columnOf(wire)
+      const lender = this.#columns.get(options.sharing?.[name] ?? '')?.column
+      const column = lender instanceof TextColumn ? new TextColumn(lender) : columnOf(wire)
       if (column instanceof TextColumn || column instanceof HistogramColumn)
         this.#sized.push(column)
       this.#columns.set(name, { number, column })

@@ -32,6 +32,8 @@ export class CallRows {
     this.#builder = new BlockBuilder({
       ...rest,
       table: l7FlowLog,
+      // A server that knows X-Request-ID mostly gives back what it was given.
+      sharing: { x_request_id_1: 'x_request_id_0' },
       emit: (block, rows) => {
         this.throttle.forget()
         emit(block, rows)
@@ -103,8 +105,8 @@ export class CallRows {
     numbers.ip4Client.values[row] = isIpv4 ? ip4(addresses, 0) : 0
     numbers.ip4Server.values[row] = isIpv4 ? ip4(addresses, 16) : 0
     if (isIpv4) {
-      ip6Client.unset(row)
-      ip6Server.unset(row)
+      if (ip6Client.isUsed) ip6Client.unset(row)
+      if (ip6Server.isUsed) ip6Server.unset(row)
     } else {
       ip6Client.set(row, addresses, 0)
       ip6Server.set(row, addresses, 16)

@@ -107,18 +107,29 @@ const TRIAL = 512
 /** Where more than this share of texts is new, looking for equals is given up for the block. */
 const NEW_SHARE_MAX = 0.7
 
-/** Text: indexes into a dictionary of the block. It may hold equal entries, never a wrong one. */
+/**
+ * Text: indexes into a dictionary of the block, its own or one that it shares with a column that
+ * mostly says the same. A dictionary may hold equal entries, never a wrong one.
+ */
 export class TextColumn {
+  readonly texts: TextDictionary
+  readonly #lender: TextColumn | undefined
   #indexes = new Uint32Array(0)
-  readonly #texts = new TextDictionary()
   #asked = 0
-  #plain = false
+  #new = 0
+  /** Whether texts are no longer looked for, only added. */
+  isPlain = false
   #narrow8 = new Uint8Array(0)
   #narrow16 = new Uint16Array(0)
 
+  constructor(lender?: TextColumn) {
+    this.#lender = lender
+    this.texts = lender?.texts ?? new TextDictionary()
+  }
+
   /** Bytes the dictionary takes in the block. */
   get size(): number {
-    return this.#texts.used + this.#texts.size * 4
+    return this.#lender ? 0 : this.texts.used + this.texts.size * 4
   }
 
   reserve(rows: number): void {
@@ -132,17 +143,25 @@ export class TextColumn {
       this.#indexes[row] = 0
       return
     }
-    const texts = this.#texts
-    if (this.#plain) {
-      this.#indexes[row] = texts.append(bytes, start, end)
-      return
-    }
-    this.#indexes[row] = texts.add(bytes, start, end)
-    if (++this.#asked === TRIAL) this.#plain = texts.size > TRIAL * NEW_SHARE_MAX
+    const { texts } = this
+    const lender = this.#lender
+    if (lender?.isPlain) this.#indexes[row] = texts.addOrLast(bytes, start, end)
+    else if (this.isPlain) this.#indexes[row] = texts.append(bytes, start, end)
+    else this.#indexes[row] = this.#look(bytes, start, end)
+  }
+
+  #look(bytes: Uint8Array, start: number, end: number): number {
+    const { texts } = this
+    const before = texts.size
+    const entry = texts.add(bytes, start, end)
+    if (this.#lender) return entry
+    if (texts.size > before) this.#new++
+    if (++this.#asked === TRIAL) this.isPlain = this.#new > TRIAL * NEW_SHARE_MAX
+    return entry
   }
 
   finish(rows: number): BlockColumn | undefined {
-    const { size, offsets, bytes, used } = this.#texts
+    const { size, offsets, bytes, used } = this.texts
     if (size === 1) return undefined
     return {
       kind: 'text',
@@ -153,9 +172,10 @@ export class TextColumn {
   }
 
   clear(): void {
-    this.#texts.clear()
+    this.texts.clear()
     this.#asked = 0
-    this.#plain = false
+    this.#new = 0
+    this.isPlain = false
   }
 
   #narrowed(rows: number, size: number): Uint8Array | Uint16Array | Uint32Array {

@@ -158,6 +158,23 @@ test('CallRows finds every text again, few or many, the same or each its own', (
   expect(blocks[0]!.columns.get(19)).toMatchObject({ offsets: Uint32Array.of(0, 0, 3, 6) })
 })
 
+test('CallRows keeps both X-Request-IDs, equal or not, seldom or always new', () => {
+  for (const kinds of [3, 100_000]) {
+    const { rows, blocks } = callRows(Number.POSITIVE_INFINITY)
+    const ids = (i: number): [string, string] => [
+      i % 5 === 0 ? '' : `asked ${i % kinds}`,
+      i % 7 === 0 ? '' : i % 2 === 0 ? `asked ${i % kinds}` : `other ${i % kinds}`,
+    ]
+    for (let i = 0; i < 2000; i++)
+      rows.add(call({}, { x_request_id_0: ids(i)[0], x_request_id_1: ids(i)[1] }))
+    rows.flush()
+    for (let i = 0; i < 2000; i++) {
+      const cells = cellsOf(blocks[0]!, i)
+      expect([cells['x_request_id_0'] ?? '', cells['x_request_id_1'] ?? '']).toEqual(ids(i))
+    }
+  }
+})
+
 test('CallRows begins the next block before one holds too many rows', () => {
   const { rows, blocks } = callRows(Number.POSITIVE_INFINITY)
   const made = call({})
