@@ -8,6 +8,7 @@ import { hint } from './lib/nearest.ts'
 const MODES: Readonly<Record<string, () => Promise<Command>>> = {
   agent: async () => (await import('./cli/agent.ts')).agentCommand,
   server: async () => (await import('./cli/server.ts')).serverCommand,
+  demo: async () => (await import('./cli/demo.ts')).demoCommand,
   engine: async () => (await import('./engine/engine.ts')).runEngine,
 }
 
@@ -15,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./cli/config.ts')).configCommand,
   doctor: async () => (await import('./cli/doctor.ts')).doctorCommand,
   help: async () => (await import('./cli/help.ts')).helpCommand,
+  query: async () => (await import('./cli/query.ts')).queryCommand,
   replay: async () => (await import('./cli/replay.ts')).replayCommand,
   uninstall: async () => (await import('./cli/uninstall.ts')).uninstallCommand,
 }

@@ -1,5 +1,6 @@
 /** Which processes are MetaFlow's own, of any installation here: their calls are not shown. */
 import { basename } from 'node:path'
+import type { Program } from './program.ts'
 
 /** Parts of the executable that observe, keep or answer. The sample workload is observed. */
 const OWN = /^(agent|server|engine|demo)$/
@@ -17,6 +18,14 @@ export function modeOf(executable: string, argv: readonly string[]): string {
     if (argv[i]!.startsWith('--mode=')) return argv[i]!.slice('--mode='.length)
   }
   return argv[first + 1] ?? ''
+}
+
+/** What users call a MetaFlow process: a part of the sample workload goes by its own name. */
+export function ownProgram(mode: string, argv: readonly string[]): Program {
+  const part = argv.find((argument) => argument.startsWith('--part='))?.slice('--part='.length)
+  return part === undefined
+    ? { script: mode, name: `metaflow-${mode}` }
+    : { script: `${mode} ${part}`, name: part }
 }
 
 /** Whether a mode is one whose traffic is MetaFlow's own. */

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { Counters } from '../../lib/counters.ts'
 import { NAME_TYPE, type Name, type NameTable } from '../../model/name.ts'
 import { unitOf } from './cgroup.ts'
-import { isOwnMode, modeOf } from './own.ts'
+import { isOwnMode, modeOf, ownProgram } from './own.ts'
 import type { Proc } from './proc.ts'
 import { executableOf, programOf } from './program.ts'
 
@@ -153,7 +153,7 @@ export class Processes {
     const program =
       mode === ''
         ? programOf(executable, argv, () => this.#proc.link(`${processId}/cwd`))
-        : { script: mode, name: `metaflow-${mode}` }
+        : ownProgram(mode, argv)
     const key = [unit, executable, program.script].join('|')
     const name = this.#group(key, program.name, stat.command)
     if (program.script === '' && basename(executable).startsWith(stat.command))

@@ -133,12 +133,16 @@ test('isOwn knows agent, server and engine of any folder, and their children; no
   proc.add(11, { exe, argv: ['metaflow', '--mode=engine'], parent: 10 })
   proc.add(12, { exe: '/usr/bin/clickhouse', parent: 10 })
   proc.add(13, { exe, argv: ['metaflow', '--mode=demo'] })
-  proc.add(14, { exe, argv: ['metaflow', '--mode=workload'], parent: 13 })
+  proc.add(14, { exe, argv: ['metaflow', '--mode=workload', '--part=shop'], parent: 13 })
   proc.add(15, { exe: '/usr/bin/curl', parent: 14 })
   proc.add(16, { exe: '/usr/sbin/nginx' })
   const own = [0, 10, 11, 12, 13, 14, 15, 16, 999].map((id) => identity.isOwn(id))
   expect(own).toEqual([false, true, true, true, true, false, false, false, false])
   expect(names.at(identity.process(11, 'x')).name).toBe('metaflow-engine')
+  expect(names.at(identity.process(14, 'x'))).toMatchObject({
+    name: 'shop',
+    key: `${HOST}||${exe}|workload shop`,
+  })
 })
 
 const HEAD =
