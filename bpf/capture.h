@@ -57,7 +57,7 @@ static __always_inline __u32 copy_user(__u8 *to, __u64 from, __u32 length)
 
 static __always_inline __u32 gather_vectors(struct scratch *scratch, struct call *call, __u32 want)
 {
-	struct user_iovec vectors[IOVECS_MAX] = {};
+	struct user_iovec *vectors = scratch->vectors;
 	__u32 number = at_most(call->vectors, IOVECS_MAX);
 	__u32 done = 0;
 

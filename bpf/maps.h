@@ -57,6 +57,9 @@ struct scratch {
 	struct event event;
 	/* Twice as long as what is used: the verifier adds the largest offset to the largest length. */
 	__u8 bytes[2 * BYTES_ALL];
+	/* The stack has 512 bytes for a whole chain of calls: what is large lies here. */
+	struct user_iovec vectors[IOVECS_MAX];
+	struct socket_state fresh;
 };
 
 struct {

@@ -73,11 +73,11 @@ static __always_inline struct found socket_at(struct task_struct *task, __u32 de
 	return found;
 }
 
-static __always_inline struct socket_state *state_named(__u64 address, __u64 key, __u64 inode)
+static __always_inline struct socket_state *state_made(struct sock *sk, struct socket_state *fresh)
 {
-	struct socket_state fresh = { .key = key, .inode = inode };
+	__u64 address = (__u64)sk;
 
-	bpf_map_update_elem(&states, &address, &fresh, BPF_ANY);
+	bpf_map_update_elem(&states, &address, fresh, BPF_ANY);
 	return bpf_map_lookup_elem(&states, &address);
 }
 
@@ -90,9 +90,14 @@ static __always_inline struct socket_state *state_of(struct found *found)
 		state->inode = found->inode;
 	if (state && state->inode == found->inode)
 		return state;
+	struct scratch *scratch = scratch_of(SEND);
 	struct sock *sk = found->sk;
 	__u64 cookie = READ(sk, __sk_common.skc_cookie.counter);
-	return state_named(address, cookie ? cookie : found->inode | KEY_OF_INODE, found->inode);
+	if (!scratch)
+		return 0;
+	scratch->fresh = (struct socket_state){ .inode = found->inode };
+	scratch->fresh.key = cookie ? cookie : found->inode | KEY_OF_INODE;
+	return state_made(sk, &scratch->fresh);
 }
 
 /* A connection's state made at its birth, where the socket may be asked for its cookie. */
@@ -101,7 +106,10 @@ static __always_inline struct socket_state *state_born(struct sock *sk)
 	__u64 address = (__u64)sk;
 	struct socket_state *state = bpf_map_lookup_elem(&states, &address);
 
-	return state ? state : state_named(address, bpf_get_socket_cookie(sk), 0);
+	if (state)
+		return state;
+	struct socket_state fresh = { .key = bpf_get_socket_cookie(sk) };
+	return state_made(sk, &fresh);
 }
 
 /* What a call moved on one socket: of several messages, the one that `index` names. */
@@ -124,7 +132,8 @@ static long measure_message(__u32 index, struct exit *exit)
 	return 0;
 }
 
-static __always_inline void report_call(struct exit *exit, struct call *call)
+/* Not inlined: stacks of a call chain share 512 bytes, and two copies of this would not fit. */
+static __noinline int report_call(struct exit *exit, struct call *call)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct socket_state *state = state_of(&exit->found);
@@ -132,12 +141,13 @@ static __always_inline void report_call(struct exit *exit, struct call *call)
 	if (!state)
 		count(COUNT_STATE_FULL);
 	if (!state || !is_shown(state, generation_now()))
-		return;
+		return 0;
 	struct thread *thread =
 		bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (exit->drops)
 		call->buffer = 0;
 	report(exit->found.sk, state, thread, call);
+	return 0;
 }
 
 static long report_message(__u32 index, struct exit *exit)
