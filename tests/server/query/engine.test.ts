@@ -1,8 +1,11 @@
 /** What the engine makes of expanded statements: the real libchdb, its reader's connection. */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { realEnv } from '../../../src/lib/env-real.ts'
 import { ERRORS, MetaflowError } from '../../../src/lib/errors.ts'
-import type { Answer } from '../../../src/server/query/query.ts'
-import { HAS_ENGINE } from '../storage/engine.ts'
+import { tables } from '../../../src/model/tables/registry.ts'
+import { catalogOf } from '../../../src/server/query/catalog.ts'
+import { type Answer, Query } from '../../../src/server/query/query.ts'
+import { HAS_ENGINE, startEngine } from '../storage/engine.ts'
 import { type Sample, startSample } from './sample.ts'
 
 const withEngine = test.skipIf(!HAS_ENGINE)
@@ -276,3 +279,36 @@ withEngine('Query counts what it took, answered and refused, by cause', async ()
     refused + 1,
   ])
 })
+
+withEngine(
+  'the engine’s own limits end a query with a status that says which',
+  async () => {
+    const limits = {
+      memoryBytes: 1024 ** 3,
+      readerSeconds: 1,
+      readerMemoryBytes: 64 * 1024 ** 2,
+      readerRows: 1000,
+      readerBytes: 1024 ** 2,
+    }
+    const engine = await startEngine(limits)
+    try {
+      const query = new Query({
+        client: engine.reader,
+        catalog: catalogOf(tables),
+        clock: realEnv().clock,
+      })
+      const cases: [string, string][] = [
+        ['SELECT count() FROM numbers(1000000000000) WHERE number % 7 = 3', 'timeout'],
+        ['SELECT number FROM numbers(100000)', 'tooLarge'],
+        ['SELECT uniqExact(number) FROM numbers(50000000)', 'tooLarge'],
+      ]
+      for (const [sql, code] of cases) {
+        const refused = await query.run(sql).catch((thrown) => thrown)
+        expect([sql, refused instanceof MetaflowError && refused.code]).toEqual([sql, code])
+      }
+    } finally {
+      await engine.end()
+    }
+  },
+  30_000,
+)
