@@ -5,6 +5,7 @@ import { EndpointOf } from './endpoint-of.ts'
 import { fillEnds, fillProcess, fillRequest, fillResponse } from './fill.ts'
 import { isPeer, mayAnswer } from './peers.ts'
 import type { Sessions, SessionsCause } from './sessions.ts'
+import { Trust } from './trust.ts'
 import {
   ANSWERED,
   ANSWERING,
@@ -20,8 +21,6 @@ import {
 /** Requests that wait on one connection, and places kept for responses that may still come. */
 export const WAITING_MAX = 1000
 const GHOSTS_MAX = 4096
-/** Calls one after the other that show a client to wait for each answer. */
-const SEQUENTIAL_MIN = 8
 
 /** Pairs one connection's messages into calls. */
 export class Session {
@@ -33,13 +32,7 @@ export class Session {
   /** Requests that the local end, and the remote end, sent. */
   readonly #sent: WaitingList = new WaitingList()
   readonly #received: WaitingList = new WaitingList()
-  /** Two requests were seen to wait at once, and to be answered. */
-  #isPipelined = false
-  /** Reading began where calls may have been owed. */
-  #isDoubtful: boolean
-  #hasAsked = false
-  #sequential = 0
-  #lastRequest = -1
+  readonly #trust: Trust
   readonly #endpoint: EndpointOf
 
   constructor(room: Sessions, connection: Connection) {
@@ -47,12 +40,16 @@ export class Session {
     this.#connection = connection
     this.datagram = connection.isDatagram
     this.#endpoint = new EndpointOf(room.endpoints)
-    this.#isDoubtful = !connection.isFresh
+    this.#trust = new Trust(connection.isFresh)
   }
 
   pending(id: number): number {
     const list = this.feeding === 'send' ? this.#received : this.#sent
     return this.#owed(list, id)?.tag ?? NO_TAG
+  }
+
+  get isSequential(): boolean {
+    return !this.#trust.isPipelined
   }
 
   isAwaited(direction: Direction): boolean {
@@ -68,14 +65,9 @@ export class Session {
   }
 
   lost(time: number): boolean {
-    const waiting = Math.max(this.#sent.open, this.#received.open)
-    const isSuspect = waiting > 2 || (waiting === 2 && this.#sequential < SEQUENTIAL_MIN)
-    const needsQuiet = this.#isPipelined || isSuspect
+    const open = Math.max(this.#sent.open, this.#received.open)
     this.#closeAll('lost', time)
-    this.#isDoubtful = !needsQuiet
-    this.#hasAsked = false
-    this.#sequential = 0
-    return needsQuiet
+    return this.#trust.lost(open)
   }
 
   close(time: number): void {
@@ -91,16 +83,21 @@ export class Session {
     this.giveWay(waiting, 'timeout', waiting.deadline)
   }
 
-  /** Sends the call of `waiting` out; where order pairs, its place is kept for its response. */
+  /**
+   * Sends the call of `waiting` out. Its place is kept where order pairs, for its response, and
+   * where parts are still to come, for them.
+   */
   giveWay(waiting: Waiting, why: SessionsCause, time: number): void {
     const list = waiting.list!
-    const keepsPlace = waiting.id === NO_ID && (waiting.flags & (ANSWERED | ONE_WAY)) === 0
-    if (!keepsPlace || (waiting.flags & ANSWERING) !== 0) {
+    const { flags } = waiting
+    const isOpen = (flags & (ANSWERED | ONE_WAY)) === 0
+    const hasMore = (flags & GROWING) !== 0 || (isOpen && (flags & ANSWERING) !== 0)
+    if (!hasMore && (!isOpen || waiting.id !== NO_ID)) {
       this.#finish(waiting, why, time)
       return
     }
     waiting.queue?.remove(waiting)
-    this.#room.finish(waiting.call!, waiting.flags, why, time)
+    this.#room.finish(waiting.call!, flags, why, time)
     waiting.call = undefined
     list.calls--
     list.ghosts++
@@ -114,9 +111,7 @@ export class Session {
       return true
     }
     if (list.early > 0 && this.#takeEarly(list, message, mark)) return true
-    if (list.open > 0 && mark.time === this.#lastRequest) this.#isPipelined = true
-    this.#lastRequest = mark.time
-    this.#hasAsked = true
+    this.#trust.asked(mark.time, list.open)
     const waiting = this.#ask(list, message, mark)
     this.#room.enqueue(waiting, mark.time, this.l7Protocol)
     if (list.calls <= WAITING_MAX) return true
@@ -199,12 +194,18 @@ export class Session {
     const list = mark.direction === 'send' ? this.#received : this.#sent
     let waiting = this.#owed(list, message.id)
     if (this.datagram && waiting !== undefined) waiting = this.#samePeer(list, message, mark)
-    if (list.open > 1 && waiting !== undefined) this.#isPipelined = true
-    if (this.#isDoubtful && this.#isInDoubt(waiting, message)) return false
-    if (waiting?.call === undefined) waiting = this.#orphan(list, waiting, message, mark)
+    if (waiting !== undefined && list.open > 1) this.#trust.isPipelined = true
+    if (message.id === NO_ID && !this.datagram && this.#trust.isInDoubt(list.open)) return false
+    if (waiting?.call === undefined) {
+      if (waiting !== undefined && (waiting.flags & ANSWERING) !== 0) {
+        if (message.last) this.#finish(waiting, 'closed', mark.time)
+        return true
+      }
+      waiting = this.#orphan(list, waiting, message, mark)
+    }
     const call = waiting.call!
     if ((waiting.flags & ANSWERING) === 0) {
-      if (list.open === 1) this.#noteAnswer()
+      this.#trust.answered(list.open)
       waiting.flags |= ANSWERING
       call.endTime = mark.time
       call.responseTraceId = mark.traceId
@@ -218,23 +219,6 @@ export class Session {
       list.open--
       if ((waiting.flags & (GROWING | EARLY)) === 0) this.#finish(waiting, 'closed', mark.time)
     }
-    return true
-  }
-
-  /** A client that waited for its answer again and again owes nothing from before. */
-  #noteAnswer(): void {
-    this.#sequential++
-    if (this.#sequential >= SEQUENTIAL_MIN) this.#isDoubtful = false
-  }
-
-  /**
-   * After a loss, or where a connection was met in its midst, the answers tell whether more was
-   * owed than was seen: then nothing that order pairs can be trusted until both sides are quiet.
-   */
-  #isInDoubt(waiting: Waiting | undefined, message: Message): boolean {
-    if (this.datagram || message.id !== NO_ID) return false
-    if (!this.#isPipelined && (waiting !== undefined || !this.#hasAsked)) return false
-    this.#isPipelined = true
     return true
   }
 

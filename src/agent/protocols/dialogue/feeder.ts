@@ -140,6 +140,9 @@ export class Feeder {
   /** Gives on what was held back, request or none. */
   force(side: Side): void {
     if (side.heldAt === NEVER || !this.isReading) return
+    // The server answers what is not whole: the rest of it is missing.
+    if (this.#session.isSequential) this.closeOff(this.otherOf(side))
+    if (!this.isReading) return
     this.#isForced = true
     this.#giveOn(side)
     this.#isForced = false
@@ -151,6 +154,13 @@ export class Feeder {
     side.heldHole = 0
     this.drain(side)
     if (heldHole > 0 && this.isReading) this.hole(side, heldHole, heldAt)
+  }
+
+  /** The rest of what is not whole does not come: its protocol may tell what there is of it. */
+  closeOff(side: Side): void {
+    if (side.size < HEAD_MIN || side.heldAt !== NEVER || !side.appendZeros(1)) return
+    this.drain(side)
+    if (this.isReading && side.size > 0) side.dropZero()
   }
 
   /** Gives on what was held back too long; answers whether anything is still held back. */
@@ -271,7 +281,11 @@ export class Feeder {
     mark.captured = Math.min(next, bytes.length) - at
     if (this.#isBuffered) {
       side.markAt(at, mark)
-      if (at < side.zerosTo && isCut(message, bytes, side)) message.truncated = true
+      if (at < side.zerosTo) {
+        const { zerosFrom, zerosTo } = side
+        mark.captured -= Math.max(Math.min(next, zerosTo) - Math.max(at, zerosFrom), 0)
+        if (isCut(message, bytes, side)) message.truncated = true
+      }
     } else mark.sequence = (this.#base + at) >>> 0
     this.told++
     room.counters.out++

@@ -9,6 +9,8 @@ export interface Listener extends Link {
   l7Protocol: number
   /** Whose bytes are being read: `Link.pending` asks for requests of the other sender. */
   feeding: Direction
+  /** The client was never seen to ask again before it had its answer. */
+  readonly isSequential: boolean
   /** Whether a request waits for something that travels in `direction`. */
   isAwaited(direction: Direction): boolean
   /** Takes a message; false: what answers what is in doubt, so the dialogue must begin anew. */

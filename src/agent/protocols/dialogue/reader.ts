@@ -66,15 +66,19 @@ export class Dialogue implements ByteReader {
   }
 
   close(time: number): void {
-    const { sent, received } = this.#feeder
-    this.#feeder.force(sent)
-    this.#feeder.force(received)
+    const feeder = this.#feeder
+    const { sent, received } = feeder
+    const client = sent.sender === 'client' ? sent : received
+    feeder.force(sent)
+    feeder.force(received)
+    if (this.#state === 'reading') feeder.closeOff(client)
+    if (this.#state === 'reading') feeder.closeOff(feeder.otherOf(client))
     if (this.#state === 'reading' && sent.size + received.size > 0)
       this.#room.counters.dropped.unfinished++
     this.#forget(sent)
     this.#forget(received)
     this.#state = 'deaf'
-    this.#feeder.end()
+    feeder.end()
     this.#session.close(time)
   }
 
@@ -217,6 +221,7 @@ export class Dialogue implements ByteReader {
     side.sender = sender
     other.sender = sender === 'client' ? 'server' : 'client'
     feeder.begin(protocol!)
+    side.isAnchored = true
     this.#state = 'reading'
     if (connection.isDatagram) {
       side.clear()

@@ -22,7 +22,7 @@ export class Side implements Holder {
   unseen = 0
   /** Parts of the message told last are still to come. */
   isPartial = false
-  /** A message was read and nothing is missing since: what comes late must come next. */
+  /** Read from a message's beginning on and without a hole: what comes late must come next. */
   isAnchored = false
   /** The other side spoke since the message that is not whole yet began. */
   isInterrupted = false
@@ -79,6 +79,13 @@ export class Side implements Holder {
     this.to += size
     this.zerosTo = this.to
     return true
+  }
+
+  /** Takes back one zero that helped nobody. */
+  dropZero(): void {
+    this.to--
+    this.zerosTo = Math.min(this.zerosTo, this.to)
+    if (this.zerosTo <= this.zerosFrom) this.zerosTo = 0
   }
 
   /** Tells of the byte at `at` of the buffer when it went by and who moved it. */
