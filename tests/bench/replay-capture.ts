@@ -58,8 +58,8 @@ export function writeCapture(path: string, bytes: number): number {
       time: answered,
       text: response(id, statusOf(calls)),
     })
-    // A second of the capture has 20,000 calls.
-    time += 50
+    // A second of the capture has 100,000 calls.
+    time += 10
     calls++
   }
   out.close()

@@ -2,12 +2,14 @@ import type { Datagram } from './pcap-ip.ts'
 
 /** Flows known at a time; the one quiet for longest gives way. */
 export const FLOWS_MAX = 131_072
-const CHAINS = 1 << 17
+const FLOWS_MIN = 1024
 const NONE = -1
 /** Words a flow is known by: client or first sender's address, the other's, ports, protocol. */
 const WORDS = 10
 const PORTS = 8
 const KIND = 9
+/** Bit of KIND. */
+const IPV6 = 1
 
 /**
  * The flows of a capture, found by addresses, ports and protocol in either direction. A flow is an
@@ -15,27 +17,28 @@ const KIND = 9
  */
 export class PacketFlows {
   /** Addresses of flow i: local at 32 i, remote at 32 i + 16. */
-  readonly addresses: Uint8Array = new Uint8Array(FLOWS_MAX * 32)
+  addresses: Uint8Array = new Uint8Array(FLOWS_MIN * 32)
   /** A number no other flow had. */
-  readonly keys: Float64Array = new Float64Array(FLOWS_MAX)
-  readonly localPorts: Uint16Array = new Uint16Array(FLOWS_MAX)
-  readonly remotePorts: Uint16Array = new Uint16Array(FLOWS_MAX)
-  readonly isIpv4: Uint8Array = new Uint8Array(FLOWS_MAX)
-  readonly protocols: Uint8Array = new Uint8Array(FLOWS_MAX)
+  keys: Float64Array = new Float64Array(FLOWS_MIN)
+  localPorts: Uint16Array = new Uint16Array(FLOWS_MIN)
+  remotePorts: Uint16Array = new Uint16Array(FLOWS_MIN)
+  isIpv4: Uint8Array = new Uint8Array(FLOWS_MIN)
+  protocols: Uint8Array = new Uint8Array(FLOWS_MIN)
   /** Sequence number of the client's SYN, where `states` says that one was seen. */
-  readonly syns: Uint32Array = new Uint32Array(FLOWS_MAX)
+  syns: Uint32Array = new Uint32Array(FLOWS_MIN)
   /** Bits of what happened to it: the caller's. */
-  readonly states: Uint8Array = new Uint8Array(FLOWS_MAX)
+  states: Uint8Array = new Uint8Array(FLOWS_MIN)
   /** Whether the datagram looked up last was sent by the flow's local end. */
   isFromLocal = true
   size = 0
-  readonly #words = new Uint32Array(FLOWS_MAX * WORDS)
-  readonly #heads = new Int32Array(CHAINS).fill(NONE)
-  readonly #nexts = new Int32Array(FLOWS_MAX)
-  readonly #hashes = new Uint32Array(FLOWS_MAX)
+  #words = new Uint32Array(FLOWS_MIN * WORDS)
+  /** As many chains as there may be flows; a flow's is told by its hash. */
+  #heads = new Int32Array(FLOWS_MIN).fill(NONE)
+  #nexts = new Int32Array(FLOWS_MIN)
+  #hashes = new Uint32Array(FLOWS_MIN)
   /** Doubly linked by last use: the first is the quietest. */
-  readonly #newer = new Int32Array(FLOWS_MAX)
-  readonly #older = new Int32Array(FLOWS_MAX)
+  #newer = new Int32Array(FLOWS_MIN)
+  #older = new Int32Array(FLOWS_MIN)
   #oldest = NONE
   #newest = NONE
   #free: number[] = []
@@ -46,7 +49,11 @@ export class PacketFlows {
   /** The flow of a datagram, or -1; then `add` makes it. */
   find(datagram: Datagram, sourcePort: number, targetPort: number): number {
     this.#seek(datagram, sourcePort, targetPort)
-    for (let at = this.#heads[this.#hash & (CHAINS - 1)]!; at !== NONE; at = this.#nexts[at]!) {
+    for (
+      let at = this.#heads[this.#hash & (this.#heads.length - 1)]!;
+      at !== NONE;
+      at = this.#nexts[at]!
+    ) {
       if (this.#hashes[at] !== this.#hash) continue
       const direction = this.#compare(at)
       if (direction === 0) continue
@@ -65,12 +72,13 @@ export class PacketFlows {
   /** Makes the flow that `find` sought last; its local end is who sent, or else who received. */
   add(datagram: Datagram, senderIsLocal: boolean): number {
     const at = this.#free.pop() ?? this.size
+    if (at >= this.keys.length) this.#grow()
     this.size++
     const words = this.#sought
     if (!senderIsLocal) swap(words)
     this.#words.set(words, at * WORDS)
     this.#hashes[at] = this.#hash
-    const chain = this.#hash & (CHAINS - 1)
+    const chain = this.#hash & (this.#heads.length - 1)
     this.#nexts[at] = this.#heads[chain]!
     this.#heads[chain] = at
     this.#append(at)
@@ -93,7 +101,7 @@ export class PacketFlows {
   }
 
   remove(at: number): void {
-    const chain = this.#hashes[at]! & (CHAINS - 1)
+    const chain = this.#hashes[at]! & (this.#heads.length - 1)
     let before = this.#heads[chain]!
     if (before === at) this.#heads[chain] = this.#nexts[at]!
     else {
@@ -114,19 +122,44 @@ export class PacketFlows {
     }
   }
 
+  #grow(): void {
+    const size = this.keys.length * 2
+    this.addresses = copied(this.addresses, new Uint8Array(size * 32))
+    this.keys = copied(this.keys, new Float64Array(size))
+    this.localPorts = copied(this.localPorts, new Uint16Array(size))
+    this.remotePorts = copied(this.remotePorts, new Uint16Array(size))
+    this.isIpv4 = copied(this.isIpv4, new Uint8Array(size))
+    this.protocols = copied(this.protocols, new Uint8Array(size))
+    this.syns = copied(this.syns, new Uint32Array(size))
+    this.states = copied(this.states, new Uint8Array(size))
+    this.#words = copied(this.#words, new Uint32Array(size * WORDS))
+    this.#nexts = new Int32Array(size)
+    this.#hashes = copied(this.#hashes, new Uint32Array(size))
+    this.#newer = copied(this.#newer, new Int32Array(size))
+    this.#older = copied(this.#older, new Int32Array(size))
+    this.#heads = new Int32Array(size).fill(NONE)
+    for (const at of this.all()) {
+      const chain = this.#hashes[at]! & (size - 1)
+      this.#nexts[at] = this.#heads[chain]!
+      this.#heads[chain] = at
+    }
+  }
+
   #seek(
     { headerBytes, from, to, isIpv4, protocol }: Datagram,
     source: number,
     target: number,
   ): void {
     const words = this.#sought
-    const count = isIpv4 ? 1 : 4
-    for (let i = 0; i < 4; i++) {
-      words[i] = i < count ? u32(headerBytes, from + i * 4) : 0
-      words[i + 4] = i < count ? u32(headerBytes, to + i * 4) : 0
-    }
+    words[0] = u32(headerBytes, from)
+    words[4] = u32(headerBytes, to)
+    if (!isIpv4)
+      for (let i = 1; i < 4; i++) {
+        words[i] = u32(headerBytes, from + i * 4)
+        words[i + 4] = u32(headerBytes, to + i * 4)
+      }
     words[PORTS] = (source << 16) | target
-    words[KIND] = (protocol << 1) | (isIpv4 ? 1 : 0)
+    words[KIND] = (protocol << 1) | (isIpv4 ? 0 : IPV6)
     // The sum is the same from either end.
     this.#hash = (endHash(words, 0, source) + endHash(words, 4, target) + protocol) >>> 0
   }
@@ -167,10 +200,20 @@ export class PacketFlows {
   }
 }
 
-/** Whether the first end of `sought` (`turn` 0) or its second (4) is the first of `words`. */
+/**
+ * Whether the first end of `sought` (`turn` 0) or its second (4) is the first of `words`. Of IPv4
+ * only the first word of an address is looked at.
+ */
 function equal(words: Uint32Array, base: number, sought: Uint32Array, turn: number): boolean {
-  for (let i = 0; i < 8; i++) if (words[base + i] !== sought[i ^ turn]) return false
+  if (words[base] !== sought[turn] || words[base + 4] !== sought[turn ^ 4]) return false
+  if (sought[KIND]! & IPV6)
+    for (let i = 1; i < 8; i++) if (words[base + i] !== sought[i ^ turn]) return false
   return true
+}
+
+function copied<A extends { set(from: A): void }>(from: A, to: A): A {
+  to.set(from)
+  return to
 }
 
 function swap(words: Uint32Array): void {
@@ -185,9 +228,9 @@ function swap(words: Uint32Array): void {
 
 function endHash(words: Uint32Array, at: number, port: number): number {
   let hash = Math.imul(words[at]! ^ Math.imul(port, 0x9e37_79b1), 0x85eb_ca6b)
-  hash = Math.imul(hash ^ (hash >>> 15) ^ words[at + 1]!, 0xc2b2_ae35)
-  hash = Math.imul(hash ^ (hash >>> 13) ^ words[at + 2]!, 0x27d4_eb2f)
-  hash = Math.imul(hash ^ (hash >>> 16) ^ words[at + 3]!, 0x1656_67b1)
+  if (words[KIND]! & IPV6)
+    for (let i = 1; i < 4; i++) hash = Math.imul(hash ^ (hash >>> 15) ^ words[at + i]!, 0xc2b2_ae35)
+  hash = Math.imul(hash ^ (hash >>> 13), 0x27d4_eb2f)
   return hash ^ (hash >>> 15)
 }
 
