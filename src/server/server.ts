@@ -12,6 +12,7 @@ import { tables } from '../model/tables/registry.ts'
 import { buildApp } from './apis/app.ts'
 import { readAssets } from './assets.ts'
 import { catalogOf } from './query/catalog.ts'
+import { describeCatalog } from './query/describe.ts'
 import { Query } from './query/query.ts'
 import { Receiver } from './receiver/receiver.ts'
 import { type ClickHouse, DEFAULT_LIMITS, startClickHouse, type Way } from './storage/clickhouse.ts'
@@ -52,18 +53,20 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     others: () => intake.receiver.size.bytes + spoolBytes(env, dataDir),
   })
   retention.start()
+  const catalog = catalogOf(tables)
+  const limits = { rows: config.query.maxRows }
+  const query = new Query({ client: clickhouse.reader, catalog, clock: env.clock, limits })
   const samples = (): Sample[] => [
     ...intake.samples(),
     ...engineSamples(clickhouse),
     ...retentionSamples(retention),
+    ...samplesOf(query.counters),
   ]
-  const catalog = catalogOf(tables)
-  const limits = { rows: config.query.maxRows }
   const app = buildApp({
     clock: env.clock,
     token: config.server.token,
-    query: new Query({ client: clickhouse.reader, catalog, clock: env.clock, limits }),
-    catalog: tables,
+    query,
+    catalog: describeCatalog(catalog),
     takeBlocks: (body, authorization) => intake.receiver.take(body, authorization),
     engine: () => {
       const { state, sentence } = clickhouse.health()
