@@ -40,7 +40,7 @@ export function answerOf(run: Run, asked: Asked): Response {
   }
   const encoding = encodingOf(asked)
   if (encoding !== undefined && first.bytes.length > 0) headers['content-encoding'] = encoding
-  const body = first.last ? first.bytes : bodyOf(run, tag)
+  const body = first.last ? first.bytes : bodyOf(run, tag, asked.request.signal)
   if (encoding === undefined || first.bytes.length === 0) return new Response(body, { headers })
   const plainBody = first.last ? new Blob([first.bytes]).stream() : (body as ReadableStream)
   return new Response(plainBody.pipeThrough(new CompressionStream(encoding)), { headers })
@@ -54,7 +54,7 @@ function encodingOf({ request, url }: Asked): Encoding | undefined {
 }
 
 /** Parts as the client reads them; what goes wrong on the way follows in ClickHouse's frame. */
-function bodyOf(run: Run, tag: string): ReadableStream<Uint8Array> {
+function bodyOf(run: Run, tag: string, gone: AbortSignal): ReadableStream<Uint8Array> {
   let part: Part | undefined = run.first
   return new ReadableStream<Uint8Array>(
     {
@@ -65,6 +65,7 @@ function bodyOf(run: Run, tag: string): ReadableStream<Uint8Array> {
           if (given.bytes.length > 0) controller.enqueue(given.bytes)
           if (given.last) controller.close()
         } catch (error) {
+          if (gone.aborted) return
           controller.enqueue(exceptionFrame(sentenceOf(error), tag))
           controller.close()
         }

@@ -1,6 +1,6 @@
 /** One Worker, one connection to the engine: takes orders one at a time and blocks while it works. */
 import { Chdb, type Connection, NOTHING, READ_ONLY, type Stream, type Summary } from './chdb.ts'
-import type { Order, Reply, Role, Statement } from './messages.ts'
+import type { Order, Reply, Role } from './messages.ts'
 
 /**
  * Formats whose blocks may be put one after the other. The rest (JSON, Parquet, …WithNames) have a
@@ -26,7 +26,7 @@ const STREAMED = new Set([
 ])
 
 let chdb: Chdb
-let connection: Connection
+let connection: Connection | undefined
 let role: Role = 'reader'
 /** Settings the connection was opened with: what a statement's own settings give way to again. */
 const base = new Map<string, string>()
@@ -34,8 +34,12 @@ let database = 'default'
 let stream: Stream | undefined
 let read: Summary = NOTHING
 const EMPTY = new Uint8Array(0)
+/** Settings that the statement under way changed. */
+let changed: string[] = []
+const RECOVER_MAX = 5
 
 declare const self: Worker
+type Run = Extract<Order, { kind: 'run' }>
 
 self.onmessage = (event: MessageEvent<Order>): void => {
   let answer: Reply
@@ -43,28 +47,21 @@ self.onmessage = (event: MessageEvent<Order>): void => {
     answer = obey(event.data)
   } catch (error) {
     answer = { kind: 'failed', sentence: error instanceof Error ? error.message : String(error) }
+    recover()
   }
   if (answer.kind === 'part') self.postMessage(answer, [answer.bytes.buffer])
   else self.postMessage(answer)
 }
 
 function obey(order: Order): Reply {
-  switch (order.kind) {
-    case 'open':
-      return open(order.library, order.args, order.role)
-    case 'run':
-      return run(order.statement, order.mark, order.rows)
-    case 'more':
-      return more()
-    case 'cancel':
-      stream?.close()
-      stream = undefined
-      return whole(EMPTY, read)
-    case 'close':
-      stream?.close()
-      connection.close()
-      return { kind: 'closed', clean: order.shutdown ? chdb.shutdown() : true }
-  }
+  if (order.kind === 'open') return open(order.library, order.args, order.role)
+  if (connection === undefined) throw new Error('there is no connection')
+  if (order.kind === 'run') return run(connection, order)
+  if (order.kind === 'more') return more()
+  if (order.kind === 'cancel') return finish(EMPTY, read)
+  stream?.close()
+  connection.close()
+  return { kind: 'closed', clean: order.shutdown ? chdb.shutdown() : true }
 }
 
 function open(library: string, args: readonly string[], who: Role): Reply {
@@ -78,36 +75,30 @@ function open(library: string, args: readonly string[], who: Role): Reply {
   return { kind: 'open', version: chdb.version }
 }
 
-function run(statement: Statement, mark: string, rows: Uint8Array | undefined): Reply {
+function run(to: Connection, { statement, mark, rows }: Run): Reply {
   const { kind, sql, format, settings } = statement
-  const analysis = kind === 'insert' ? undefined : connection.analyse(sql)
+  const analysis = kind === 'insert' ? undefined : to.analyse(sql)
   if (role === 'reader') {
+    if (analysis?.statements === 0) return unreadable(to, sql)
     if (analysis?.queryClass !== READ_ONLY) return refused('only statements that read are allowed')
     if (analysis.statements !== 1) return refused('only one statement at a time is allowed')
   }
   use(statement.database)
-  const names = Object.keys(settings)
-  if (names.length > 0) set(names.map((name) => `${name} = ${literal(settings[name]!)}`))
-  try {
-    if (kind === 'insert') return whole(EMPTY, connection.insert(sql, format, rows ?? EMPTY))
-    if (analysis?.queryClass === READ_ONLY && STREAMED.has(format)) {
-      stream = connection.stream(mark + sql, format)
-      read = NOTHING
-      return more()
-    }
-    const { bytes, summary } = connection.query(mark + sql, format)
-    return whole(bytes, summary)
-  } finally {
-    if (names.length > 0) set(names.map(restored))
+  changed = Object.keys(settings)
+  if (changed.length > 0) set(changed.map((name) => `${name} = ${literal(settings[name]!)}`))
+  if (kind === 'insert') return finish(EMPTY, to.insert(sql, format, rows ?? EMPTY))
+  if (analysis?.queryClass === READ_ONLY && STREAMED.has(format)) {
+    stream = to.stream(mark + sql, format)
+    read = NOTHING
+    return more()
   }
+  const { bytes, summary } = to.query(mark + sql, format)
+  return finish(bytes, summary)
 }
 
 function more(): Reply {
   const next = stream?.next()
-  if (next === undefined) {
-    stream = undefined
-    return whole(EMPTY, read)
-  }
+  if (next === undefined) return finish(EMPTY, read)
   const { bytes, summary } = next
   read = {
     ...summary,
@@ -118,9 +109,38 @@ function more(): Reply {
   return { kind: 'part', bytes, last: false, summary: read }
 }
 
-function whole(bytes: Uint8Array<ArrayBuffer>, summary: Summary): Reply {
+/** The last of a result; the connection is then as it was opened. */
+function finish(bytes: Uint8Array<ArrayBuffer>, summary: Summary): Reply {
+  stream?.close()
+  stream = undefined
+  if (changed.length > 0) set(changed.map(restored))
+  changed = []
   // EMPTY is ours to keep: what is handed over is gone here.
   return { kind: 'part', bytes: bytes === EMPTY ? new Uint8Array(0) : bytes, last: true, summary }
+}
+
+/**
+ * After an error: what a failed statement had already answered is still in the connection, and
+ * would come as the beginning of the next answer (26.7.3). So it is asked until it answers right.
+ */
+function recover(): void {
+  if (connection === undefined) return
+  stream?.close()
+  stream = undefined
+  for (const name of changed) attempt(() => set([restored(name)]))
+  changed = []
+  for (let i = 0; i < RECOVER_MAX; i++)
+    if (attempt(() => connection?.query('SELECT 1', 'TabSeparated').bytes.length === 2)) return
+  throw new Error('a connection does not recover from an error')
+}
+
+/** What `run` answers, or undefined: a kill meant for the statement before may still arrive. */
+function attempt<T>(run: () => T): T | undefined {
+  try {
+    return run()
+  } catch {
+    return undefined
+  }
 }
 
 /** In ClickHouse's words, so that a client shows it like any other of its errors. */
@@ -129,14 +149,20 @@ function refused(why: string): Reply {
   return { kind: 'failed', sentence }
 }
 
+/** Why `sql` cannot be parsed, by a function that parses and does nothing else. */
+function unreadable(to: Connection, sql: string): Reply {
+  to.query(`SELECT formatQuery(${text(sql)})`, 'Null')
+  return refused('it cannot be read')
+}
+
 function use(wanted: string): void {
   if (wanted === database) return
-  connection.query(`USE ${identifier(wanted)}`, 'Null')
+  connection?.query(`USE ${identifier(wanted)}`, 'Null')
   database = wanted
 }
 
 function set(assignments: readonly string[]): void {
-  connection.query(`SET ${assignments.join(', ')}`, 'Null')
+  connection?.query(`SET ${assignments.join(', ')}`, 'Null')
 }
 
 function restored(name: string): string {
@@ -145,7 +171,11 @@ function restored(name: string): string {
 }
 
 function literal(value: string): string {
-  return /^-?\d+(\.\d+)?$/.test(value) ? value : `'${value.replace(/[\\']/g, '\\$&')}'`
+  return /^-?\d+(\.\d+)?$/.test(value) ? value : text(value)
+}
+
+function text(value: string): string {
+  return `'${value.replace(/[\\']/g, '\\$&')}'`
 }
 
 function identifier(name: string): string {

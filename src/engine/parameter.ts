@@ -3,16 +3,22 @@
  * connections (chdb-node#51: they clobber one another), so the text is made here.
  */
 
+import { EngineError } from './chdb.ts'
+
 /** `value`, as a client sends it for `{name:type}`, as an SQL expression of that type. */
 export function literalOf(value: string, type: string): string {
+  if (/\b(?:Map|JSON|Variant|Dynamic)\b/.test(type))
+    throw new EngineError(
+      `Code: 48. DB::Exception: Cannot take a parameter of type ${type}. (NOT_IMPLEMENTED)`,
+    )
   if (type === 'Identifier') return `\`${value.replace(/[\\`]/g, '\\$&')}\``
   if (value === '\\N') return `CAST(NULL, ${quoted(nullable(type))})`
   return `CAST(${quoted(isEscaped(type) ? unescaped(value) : value)}, ${quoted(type)})`
 }
 
-/** At the top level text travels escaped as in TabSeparated; inside arrays and maps it is quoted. */
+/** At the top level text travels escaped as in TabSeparated; inside arrays and tuples it is quoted. */
 function isEscaped(type: string): boolean {
-  return !/^(?:Array|Tuple|Map|Nested|JSON|Variant|Dynamic)\b/.test(type)
+  return !/^(?:Array|Tuple|Nested)\b/.test(type)
 }
 
 function nullable(type: string): string {

@@ -84,7 +84,11 @@ export class Pool {
     }
     const order: Order = { kind: 'run', statement, mark, ...(rows === undefined ? {} : { rows }) }
     const first = await part(connection.ask(order, rows === undefined ? [] : [rows.buffer]))
-    return { first, next: () => part(connection.ask({ kind: 'more' })), end }
+    const next = (): Promise<Part> => {
+      if (!open) throw leftAlone()
+      return part(connection.ask({ kind: 'more' }))
+    }
+    return { first, next, end }
   }
 
   /** Closes every connection once its statement ended; with `shutdown` the engine as well. */

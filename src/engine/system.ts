@@ -3,13 +3,14 @@ import { closeSync, constants, openSync } from 'node:fs'
 import { MetaflowError } from '../lib/errors.ts'
 import { addressOf, type NativeFunction, openLibrary, type Signatures } from '../lib/ffi.ts'
 
-type Libc = Readonly<Record<'prctl' | 'flock' | 'syscall', NativeFunction>>
+type Libc = Readonly<Record<'prctl' | 'flock' | 'syscall' | '_exit', NativeFunction>>
 
 let opened: Libc | undefined
 function libc(): Libc {
   opened ??= openLibrary('libc.so.6', {
     prctl: { args: ['i32', 'u64', 'u64', 'u64', 'u64'], returns: 'i32' },
     flock: { args: ['i32', 'i32'], returns: 'i32' },
+    _exit: { args: ['i32'], returns: 'void' },
     syscall: { args: ['i64', 'u64', 'u64', 'u64', 'u64'], returns: 'i64' },
   } satisfies Signatures)
   return opened
@@ -26,6 +27,12 @@ const SIGKILL = 9
 /** The kernel ends this process when its parent ends, however it ends. */
 export function dieWithParent(): void {
   libc().prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+}
+
+/** Ends this process here, without the destructors of libraries whose threads still run. */
+export function exitAtOnce(code: number): never {
+  libc()._exit(code)
+  throw new Error('it is over')
 }
 
 const LOCK_EX_NB = 2 | 4

@@ -106,30 +106,30 @@ export class Retention {
 
   async #pieces(): Promise<Piece[]> {
     type Row = {
-      readonly name: string
-      readonly partition: string
+      readonly whole: string
+      readonly id: string
       readonly part: string
       readonly bytes: string
       readonly rows: string
       readonly youngest: number
     }
     const rows = await this.#rows<Row>(
-      `SELECT concat(database, '.', table) AS name, partition_id AS partition, name AS part,
+      `SELECT concat(database, '.', table) AS whole, partition_id AS id, name AS part,
          toString(bytes_on_disk) AS bytes, toString(rows) AS rows,
          toUnixTimestamp(max_time) AS youngest
        FROM system.parts WHERE active AND ${OURS}`,
     )
     const now = this.#options.env.clock.wall() / 1e6
     const pieces = new Map<string, Piece>()
-    for (const { name, partition, part, bytes, rows: count, youngest } of rows) {
-      const table = tables.find((one) => `${one.database}.${one.name}` === name)
+    for (const { whole, id: partition, part, bytes, rows: count, youngest } of rows) {
+      const table = tables.find((one) => `${one.database}.${one.name}` === whole)
       if (table === undefined) continue
       const isFilled = Number(partition) >= Math.floor(now / (table.partitionHours * 3600))
       const [kind, id] = isFilled
         ? (['PART', part] as const)
         : (['PARTITION ID', partition] as const)
-      const known = pieces.get(`${name} ${id}`)
-      pieces.set(`${name} ${id}`, {
+      const known = pieces.get(`${whole} ${id}`)
+      pieces.set(`${whole} ${id}`, {
         table,
         kind,
         id,

@@ -25,7 +25,7 @@ export type Retention = Readonly<Record<string, number>>
  * the last of their rows is too old.
  */
 const DURABLE = 'fsync_after_insert = 1, fsync_part_directory = 1'
-const TABLE_SETTINGS = `${DURABLE}, ttl_only_drop_parts = 1, merge_with_ttl_timeout = 3600, min_age_to_force_merge_seconds = 0`
+const TABLE_SETTINGS = `${DURABLE}, ttl_only_drop_parts = 1, merge_with_ttl_timeout = 3600`
 
 export function createTable(table: Table, retention: Retention = {}): string {
   const columns = table.columns.filter(isStored)
