@@ -246,8 +246,10 @@ class MysqlConversation implements Conversation {
     const size = u24(bytes, start)
     if (this.#answer.isLeftOver(bytes, start, size)) return HEADER_SIZE + size
     const asked = this.#link.pending(NO_ID)
-    // A request may have been given up before its answer came.
-    if (asked === NO_TAG && this.#waiting === 0) return this.#unasked(bytes, start, message)
+    // A greeting may be reported behind the login, and a request be given up before its answer.
+    const isGreeting = bytes[start + 3] === 0 && bytes[start + HEADER_SIZE] !== ERR
+    if (isGreeting || (asked === NO_TAG && this.#waiting === 0))
+      return this.#unasked(bytes, start, message)
     this.#answered = asked === NO_TAG ? this.#asked : asked
     this.#answer.begin(this.#answered, (this.#number + 1) & 0xff)
     this.#isBegun = false

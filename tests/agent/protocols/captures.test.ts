@@ -19,7 +19,7 @@ function read(protocol: Protocol, file: string): Told[] {
   const clients = new Map<string, string>()
   const told: Told[] = []
   for (const { from, to, bytes } of packetsOf(`${SAMPLES}${file}`)) {
-    const key = [from, to].sort().join(' ')
+    const key = [from, to].sort((a, b) => (a < b ? -1 : 1)).join(' ')
     const isFirst = !clients.has(key)
     if (isFirst) clients.set(key, protocol.claim(bytes, 'server') > 50 ? to : from)
     const sender: Sender = clients.get(key) === from ? 'client' : 'server'
@@ -66,7 +66,7 @@ describe.skipIf(!hasSamples)(`captures of DNS${skipped}`, () => {
     const told: Told[] = []
     const links = new Map<string, TestLink>()
     for (const { from, to, bytes, isDatagram } of packetsOf(`${SAMPLES}dns/${name}.pcap`)) {
-      const key = [from, to].sort().join(' ')
+      const key = [from, to].sort((a, b) => (a < b ? -1 : 1)).join(' ')
       const link = links.get(key) ?? new TestLink(protocol, isDatagram)
       links.set(key, link)
       const sender = to.endsWith(':53') ? 'client' : 'server'

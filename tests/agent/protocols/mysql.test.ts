@@ -136,6 +136,11 @@ const TALKS: Record<string, readonly Step[]> = {
       [`response 1045 status=3 (28000) "Access denied for user 'bob'"`],
     ],
   ],
+  'a greeting that is reported behind the login': [
+    ['client', login(FLAGS.plain, 'bob\0\0'), ['request COM_CONNECT user=bob']],
+    GREET,
+    ['server', packet(2, ok()), ['response']],
+  ],
   'a login that goes back and forth': [
     GREET,
     ['client', login(FLAGS.plain, 'bob\0\0'), ['request COM_CONNECT user=bob']],
@@ -343,6 +348,16 @@ const TALKS: Record<string, readonly Step[]> = {
       ['response cut'],
     ],
     ['server', packet(44, row('y')), ['-']],
+    PING,
+    PONG,
+  ],
+  'a hole that begins in the midst of a header': [
+    SELECT,
+    [
+      'server',
+      `${packets(1, '\x01', column('a'), eof(), row('x'))}\x0f\0${'\0'.repeat(90)}`,
+      ['response cut'],
+    ],
     PING,
     PONG,
   ],

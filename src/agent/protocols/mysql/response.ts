@@ -69,6 +69,7 @@ const OK_SIZE_MIN = 5
 /** As much of an OK or a count is looked at, and of an error's text. */
 const HEAD_BYTES_MAX = 32
 const ERROR_BYTES_MAX = 1024
+const ZEROS_SEEN = 16
 const COLUMNS_MAX = 65_535
 const PROGRESS = 0xffff
 
@@ -127,7 +128,8 @@ export class Answer {
     const number = bytes[at + 3]!
     if (size === 0 && number === 0 && !this.#isSplit) return HOLE
     const first = bytes[at + HEADER_SIZE]
-    if (number !== this.#number && !(number === 0 && first === ERR)) return WRONG
+    if (number !== this.#number && !(number === 0 && first === ERR))
+      return isHole(bytes, at + 3) ? HOLE : WRONG
     const isRest = this.#isSplit
     if (!isRest && (size === 0 || first === undefined)) return size === 0 ? WRONG : MORE
     const verdict = isRest ? GOES_ON : this.#payload(bytes, at + HEADER_SIZE, size, message)
@@ -258,6 +260,13 @@ export class Answer {
     const status = id + lenencSize(bytes, id)
     return size < 7 ? WRONG : this.#next(u16(bytes, status))
   }
+}
+
+/** Whether zeros stand where the rest of a header and a payload would be: all, or a good many. */
+function isHole(bytes: Uint8Array, at: number): boolean {
+  const stop = Math.min(at + ZEROS_SEEN, bytes.length)
+  for (let i = at; i < stop; i++) if (bytes[i] !== 0) return false
+  return true
 }
 
 function isQuery(command: number): boolean {
