@@ -10,6 +10,7 @@ const MODES: Readonly<Record<string, () => Promise<Command>>> = {
   server: async () => (await import('./cli/server.ts')).serverCommand,
   demo: async () => (await import('./cli/demo.ts')).demoCommand,
   engine: async () => (await import('./engine/engine.ts')).runEngine,
+  workload: async () => (await import('./workload/workload.ts')).workloadCommand,
 }
 
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

@@ -1,0 +1,180 @@
+/**
+ * `metaflow --mode=demo`: server and agent on this host as two children, a sample workload where
+ * the host is idle, and the address of the page.
+ */
+import { createWriteStream, type WriteStream } from 'node:fs'
+import { loadConfig, withoutSettings } from '../config/load.ts'
+import type { DemoConfig } from '../config/settings.ts'
+import { type Command, whenStopped } from '../lib/command.ts'
+import { realEnv } from '../lib/env-real.ts'
+import { MetaflowError } from '../lib/errors.ts'
+import { say } from '../lib/log.ts'
+import { type Child, ownCommand, startChild } from '../lib/process.ts'
+import { PARTS } from '../workload/parts.ts'
+
+const START_MS_MAX = 180_000
+const LOOK_MS = 100
+/** The host is idle where fewer calls than this are seen while it is looked at. */
+const IDLE_CALLS = 20
+const IDLE_MS = 4000
+
+export const demoCommand: Command = async (args, stop) => {
+  const { config } = loadConfig('demo', args)
+  const demo = new Demo(config, stop)
+  try {
+    return await demo.run()
+  } finally {
+    await demo.stop()
+  }
+}
+
+type Named = { readonly name: string; readonly child: Child }
+type Status = {
+  readonly agents: readonly {
+    readonly samples: readonly { readonly name: string; readonly value: number }[]
+  }[]
+}
+
+class Demo {
+  readonly #env = realEnv()
+  readonly #config: DemoConfig
+  readonly #stop: AbortSignal
+  readonly #url: string
+  readonly #logs: WriteStream
+  readonly #children: Named[] = []
+  /** The last lines of those that ended by themselves. */
+  #failed: string | undefined
+
+  constructor(config: DemoConfig, stop: AbortSignal) {
+    this.#config = config
+    this.#stop = stop
+    this.#url = `http://${config.server.listen.replace(/^(0\.0\.0\.0|\[::\]):/, '127.0.0.1:')}`
+    this.#env.files.makeDirectory(config.dataDir)
+    this.#logs = createWriteStream(this.#logPath, { flags: 'a', mode: 0o600 })
+  }
+
+  get #logPath(): string {
+    return `${this.#config.dataDir}/demo.log`
+  }
+
+  async run(): Promise<number> {
+    const { dataDir, demo } = this.#config
+    await this.#step('Starting the server', () => this.#startPart('server', '/healthz'))
+    await this.#step('Attaching to the kernel', () => this.#startAgent())
+    const isIdle = demo.workload === 'auto' && (await this.#isIdle())
+    if (!this.#isOver && (demo.workload === 'on' || isIdle))
+      await this.#step('This host is idle: starting a sample workload', async () =>
+        this.#startWorkload(),
+      )
+    if (!this.#isOver)
+      say(
+        `\n  The page:  ${this.#url}\n  Data:      ${dataDir} (stays; delete the folder when done)\n` +
+          `  Logs:      ${this.#logPath} (stay, too)\n  Ctrl-C stops everything, twice at once.\n\n`,
+      )
+    await Promise.race([whenStopped(this.#stop), this.#somebodyEnded()])
+    if (this.#stop.aborted || this.#failed === undefined) return 0
+    throw new MetaflowError('failed', `Cannot go on: ${this.#failed}`)
+  }
+
+  /** Stops in the journey's order: who makes calls, who sees them, who keeps them. */
+  async stop(): Promise<void> {
+    if (this.#children.length > 0) say('Stopping …\n')
+    const at = (name: string): Named[] => this.#children.filter((one) => one.name === name)
+    await Promise.all(at('workload').map(({ child }) => child.stop()))
+    for (const name of ['agent', 'server'])
+      await Promise.all(at(name).map(({ child }) => child.stop()))
+    await new Promise((resolve) => this.#logs.end(resolve))
+  }
+
+  get #isOver(): boolean {
+    return this.#stop.aborted || this.#failed !== undefined
+  }
+
+  async #step(title: string, run: () => Promise<void>): Promise<void> {
+    if (this.#isOver) return
+    const from = this.#env.clock.monotonic()
+    say(`  ${title} …`)
+    await run()
+    const seconds = (this.#env.clock.monotonic() - from) / 1e6
+    say(this.#isOver ? '\n' : ` ${seconds.toFixed(1)} s\n`)
+  }
+
+  /** Starts a part with the demo's own settings, and waits until the server answers at `path`. */
+  async #startPart(mode: 'server' | 'agent', path: string): Promise<void> {
+    const { dataDir, logLevel, agent, server, clickhouse, query } = this.#config
+    const file = `${dataDir}/demo.yaml`
+    const settings = {
+      ...{ dataDir, logLevel, server, clickhouse, query },
+      agent: { ...agent, server: this.#url, token: server.token },
+    }
+    await this.#env.files.replace(file, new TextEncoder().encode(JSON.stringify(settings)))
+    this.#start(mode, [`--mode=${mode}`, `--config=${file}`])
+    await this.#until(async () => (await this.#get(path))?.ok ?? false)
+  }
+
+  async #startAgent(): Promise<void> {
+    await this.#startPart('agent', '/healthz')
+    await this.#until(async () => ((await this.#status())?.agents.length ?? 0) > 0)
+  }
+
+  #startWorkload(): void {
+    for (const part of PARTS) this.#start('workload', ['--mode=workload', `--part=${part}`])
+  }
+
+  /** Whether hardly any call is made on this host. */
+  async #isIdle(): Promise<boolean> {
+    const before = await this.#calls()
+    const until = this.#env.clock.monotonic() + IDLE_MS * 1000
+    await this.#until(async () => this.#env.clock.monotonic() >= until)
+    return (await this.#calls()) - before < IDLE_CALLS
+  }
+
+  async #calls(): Promise<number> {
+    const status = await this.#status()
+    const samples = status?.agents.flatMap((agent) => agent.samples) ?? []
+    return samples
+      .filter(({ name }) => name === 'sessions_out_total')
+      .reduce((sum, { value }) => sum + value, 0)
+  }
+
+  #start(name: string, args: readonly string[]): void {
+    let last = 'it said nothing'
+    const child = startChild({
+      command: ownCommand(args),
+      name,
+      environment: withoutSettings(),
+      onLine: (line) => {
+        last = line
+        this.#logs.write(`${line}\n`)
+      },
+    })
+    this.#children.push({ name, child })
+    void child.exited.then(() => {
+      this.#failed ??= `the ${name} ended: ${last.replace(/^\S+ error +\w+: |^metaflow: /, '')}`
+    })
+  }
+
+  #somebodyEnded(): Promise<unknown> {
+    return Promise.race(this.#children.map(({ child }) => child.exited))
+  }
+
+  async #until(holds: () => Promise<boolean>): Promise<void> {
+    const end = this.#env.clock.monotonic() + START_MS_MAX * 1000
+    while (!(this.#isOver || (await holds()))) {
+      if (this.#env.clock.monotonic() > end)
+        throw new MetaflowError('timeout', `Cannot start: see ${this.#logPath}`)
+      await Bun.sleep(LOOK_MS)
+    }
+  }
+
+  async #status(): Promise<Status | undefined> {
+    const answer = await this.#get('/v1/status')
+    return answer?.ok ? ((await answer.json()) as Status) : undefined
+  }
+
+  async #get(path: string): Promise<Response | undefined> {
+    const { token } = this.#config.server
+    const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
+    return await fetch(this.#url + path, { headers }).catch(() => undefined)
+  }
+}
