@@ -165,6 +165,21 @@ static __always_inline void fill_peer(struct event *event, __u64 name)
 	copy_address(event->remote, address.ipv6, event->ipv4);
 }
 
+/* Unix sockets are counted, not shown. */
+static __always_inline bool is_captured(struct sock *sk, __u64 bytes)
+{
+	__u16 family = READ(sk, __sk_common.skc_family);
+	__u16 protocol = READ(sk, sk_protocol);
+
+	if ((family == FAMILY_INET || family == FAMILY_INET6) &&
+	    (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP))
+		return true;
+	count(family == FAMILY_UNIX ? COUNT_UNIX_MESSAGES : COUNT_UNSUPPORTED);
+	if (family == FAMILY_UNIX)
+		count_more(COUNT_UNIX_BYTES, bytes);
+	return false;
+}
+
 /* ---- verdicts and mutes ---- */
 
 static __always_inline __u64 end_of(__u32 network, __u16 port, __u16 other)

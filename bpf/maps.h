@@ -62,62 +62,29 @@ struct scratch {
 	struct socket_state fresh;
 };
 
+#define MAP(name, kind, flags, entries, from, to)                                                  \
+	struct {                                                                                   \
+		__uint(type, kind);                                                                \
+		__uint(map_flags, flags);                                                          \
+		__uint(max_entries, entries);                                                      \
+		__type(key, from);                                                                 \
+		__type(value, to);                                                                 \
+	} name SEC(".maps")
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
 } ring SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct control);
-} control SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, COUNTERS);
-	__type(key, __u32);
-	__type(value, __u64);
-} counters SEC(".maps");
-
+MAP(control, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 1, __u32, struct control);
+MAP(counters, BPF_MAP_TYPE_PERCPU_ARRAY, 0, COUNTERS, __u32, __u64);
 /* Socket key -> bytes per call. The least recently used gives way: its socket keeps what it read. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, __u32);
-} verdicts SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u32);
-	__type(value, __u8);
-} muted_processes SEC(".maps");
-
+MAP(verdicts, BPF_MAP_TYPE_LRU_HASH, 0, 65536, __u64, __u32);
+MAP(muted_processes, BPF_MAP_TYPE_HASH, 0, 1024, __u32, __u8);
 /* network << 32 | port << 16 | other end's port (0: whoever connects): ends of muted processes. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);
-	__type(value, __u8);
-} muted_ends SEC(".maps");
-
+MAP(muted_ends, BPF_MAP_TYPE_LRU_HASH, 0, 4096, __u64, __u8);
 /* Where an event is put together: one for each direction and processor (user space sets how many). */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct thread);
-} threads SEC(".maps");
+MAP(scratches, BPF_MAP_TYPE_ARRAY, 0, 2, __u32, struct scratch);
+MAP(threads, BPF_MAP_TYPE_TASK_STORAGE, BPF_F_NO_PREALLOC, 0, int, struct thread);
 
 #endif

@@ -42,12 +42,7 @@ static __always_inline __u32 tcp_end(struct sock *sk, __u32 direction)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct socket_state);
-} states SEC(".maps");
+MAP(states, BPF_MAP_TYPE_SK_STORAGE, BPF_F_NO_PREALLOC, 0, int, struct socket_state);
 
 static __always_inline struct socket_state *state_of(struct sock *sk)
 {
@@ -149,19 +144,12 @@ static __always_inline void describe_call(struct call *call, struct task_struct 
 
 static __always_inline int moved(struct sock *sk, int result, int flags, __u32 direction)
 {
-	__u16 family = sk->__sk_common.skc_family;
-
 	if (result <= 0)
 		return nothing(sk, result, direction);
 	if (flags & (MESSAGE_PEEK | MESSAGE_ERRQUEUE | MESSAGE_OOB))
 		return 0;
-	if ((family != FAMILY_INET && family != FAMILY_INET6) ||
-	    (sk->sk_protocol != PROTOCOL_TCP && sk->sk_protocol != PROTOCOL_UDP)) {
-		count(family == FAMILY_UNIX ? COUNT_UNIX_MESSAGES : COUNT_UNSUPPORTED);
-		if (family == FAMILY_UNIX)
-			count_more(COUNT_UNIX_BYTES, result);
+	if (!is_captured(sk, result))
 		return 0;
-	}
 	struct socket_state *state = state_of(sk);
 	if (!state)
 		count(COUNT_STATE_FULL);

@@ -43,12 +43,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define KEY_OF_INODE (1ULL << 52)
 
 /* By the socket's address: TCP sockets leave it when destroyed, others are known by their inode. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, struct socket_state);
-} states SEC(".maps");
+MAP(states, BPF_MAP_TYPE_LRU_HASH, 0, 65536, __u64, struct socket_state);
 
 struct found {
 	struct sock *sk;
@@ -163,20 +158,6 @@ static long report_message(__u32 index, struct exit *exit)
 	if (call.size)
 		report_call(exit, &call);
 	return 0;
-}
-
-static __always_inline bool is_captured(struct sock *sk, __u64 bytes)
-{
-	__u16 family = READ(sk, __sk_common.skc_family);
-	__u16 protocol = READ(sk, sk_protocol);
-
-	if ((family == FAMILY_INET || family == FAMILY_INET6) &&
-	    (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP))
-		return true;
-	count(family == FAMILY_UNIX ? COUNT_UNIX_MESSAGES : COUNT_UNSUPPORTED);
-	if (family == FAMILY_UNIX)
-		count_more(COUNT_UNIX_BYTES, bytes);
-	return false;
 }
 
 static __always_inline bool is_send_call(__u64 number)

@@ -67,9 +67,7 @@ struct inet_connection_sock {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u32 copied_seq;
-	__u32 write_seq;
-	__u32 rcv_nxt;
+	__u32 copied_seq, write_seq, rcv_nxt;
 };
 
 struct socket {
@@ -106,14 +104,7 @@ struct task_struct {
 };
 
 struct pt_regs {
-	unsigned long r10;
-	unsigned long r9;
-	unsigned long r8;
-	unsigned long ax;
-	unsigned long dx;
-	unsigned long si;
-	unsigned long di;
-	unsigned long orig_ax;
+	unsigned long di, si, dx, r10, r8, ax, orig_ax;
 };
 
 #pragma clang attribute pop
@@ -125,15 +116,10 @@ struct user_iovec {
 };
 
 struct user_message {
-	__u64 name;
-	__u32 name_length;
-	__u32 padding;
-	__u64 vectors;
-	__u64 vector_count;
-	__u64 control;
-	__u64 control_length;
-	__u32 flags;
-	__u32 padding2;
+	__u64 name, name_length;
+	__u64 vectors, vector_count;
+	__u64 control, control_length;
+	__u64 flags;
 };
 
 /* struct mmsghdr: a message and the bytes it moved. */

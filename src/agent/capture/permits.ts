@@ -7,7 +7,7 @@ import { LoadError } from './libbpf.ts'
 const CAP_SYS_ADMIN = 21
 const CAP_PERFMON = 38
 const CAP_BPF = 39
-const ERRNO = { EPERM: 1, ENOMEM: 12, EACCES: 13 } as const
+const ERRNO = { EPERM: 1, ENOMEM: 12 } as const
 const TYPES = '/sys/kernel/btf/vmlinux'
 
 function textOf(path: string): string {
@@ -66,7 +66,7 @@ export function loadFailure(thrown: unknown, log: readonly string[]): MetaflowEr
   const said = (log.find((line) => /fail|error/i.test(line)) ?? '')
     .replace(/\s+/g, ' ')
     .slice(0, 300)
-  if (errno === ERRNO.EPERM || errno === ERRNO.EACCES)
+  if (errno === ERRNO.EPERM)
     return new MetaflowError(
       'forbidden',
       'Cannot observe sockets: the kernel refused the programs; a container needs --privileged, ' +

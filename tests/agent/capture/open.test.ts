@@ -1,6 +1,6 @@
 /** Opening a capture: what it is built of, what it says where a host does not let it. */
 import { afterAll, describe, expect, test } from 'bun:test'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -30,7 +30,7 @@ const OPEN = `
 function openUnder(...command: readonly string[]): string {
   build()
   const script = join(directory, 'open.ts')
-  Bun.write(script, OPEN)
+  writeFileSync(script, OPEN)
   const { stdout, stderr } = Bun.spawnSync([...command, process.execPath, script])
   return `${stdout}${stderr}`.trim()
 }
@@ -53,7 +53,7 @@ test.skipIf(why !== undefined)('layout.ts says what the C compiler says', () => 
   ]
   const lines = asserts.map((one) => `_Static_assert(${one}, "${one}");`)
   const source = join(directory, 'layout.c')
-  Bun.write(source, `#include "maps.h"\n#include <stddef.h>\n${lines.join('\n')}\n`)
+  writeFileSync(source, `#include "maps.h"\n#include <stddef.h>\n${lines.join('\n')}\n`)
   const { stderr } = Bun.spawnSync([
     ...['clang', '-target', 'bpf', '-fsyntax-only', '-Ibpf', '-I/usr/include/x86_64-linux-gnu'],
     source,
