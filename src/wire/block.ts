@@ -1,4 +1,5 @@
 import { MetaflowError } from '../lib/errors.ts'
+import { viewOf } from '../lib/wide.ts'
 import {
   BLOCK_BYTES_MAX,
   BLOCK_ROWS_MAX,
@@ -24,7 +25,7 @@ import {
   writeEntry,
 } from './columns.ts'
 import { unpack } from './frame.ts'
-import { HEADER_SIZE, readHead, refuse, viewOf, writeHead } from './header.ts'
+import { HEADER_SIZE, readHead, refuse, writeHead } from './header.ts'
 import { decodeNames, encodeName } from './names.ts'
 
 /*

@@ -1,4 +1,5 @@
 import { MetaflowError } from '../lib/errors.ts'
+import { getWide, setWide, viewOf } from '../lib/wide.ts'
 import { BLOCK_BYTES_MAX, BLOCK_ROWS_MAX, type BlockHeader } from '../model/block.ts'
 
 /*
@@ -16,15 +17,13 @@ import { BLOCK_BYTES_MAX, BLOCK_ROWS_MAX, type BlockHeader } from '../model/bloc
  */
 
 export const HEADER_SIZE = 100
-export const FORMAT_VERSION = 1
+const FORMAT_VERSION = 1
 const MAGIC = 0x4b42_464d
 const AGENT_AT = 8
 const LIFETIME_AT = 24
 const CHECKED_SIZE = 96
 /** A body that zstd cannot shrink grows a little: ZSTD_COMPRESSBOUND of 8 MB, rounded up. */
-export const BODY_PACKED_MAX: number = BLOCK_BYTES_MAX + (BLOCK_BYTES_MAX >> 8) + 1024
-/** No block is longer than this, head and body as they travel. */
-export const BLOCK_WIRE_MAX: number = HEADER_SIZE + BODY_PACKED_MAX
+const BODY_PACKED_MAX: number = BLOCK_BYTES_MAX + (BLOCK_BYTES_MAX >> 8) + 1024
 export const NO_STREAM_ID: string = '0'.repeat(32)
 
 /** A block's head with the sizes and check of its body. */
@@ -47,8 +46,8 @@ export function writeHead(bytes: Uint8Array, head: Head): void {
   view.setUint16(6, header.table, true)
   view.setUint32(44, header.rows, true)
   setWide(view, 48, 0)
-  setWide(view, 56, header.wall)
-  setWide(view, 64, header.monotonic)
+  setWide(view, 56, Math.floor(header.wall))
+  setWide(view, 64, Math.floor(header.monotonic))
   view.setUint32(80, Math.min(header.dropped, 0xffff_ffff), true)
   view.setUint32(84, head.bodySize, true)
   view.setUint32(88, head.packedSize, true)
@@ -89,10 +88,10 @@ export function readHead(bytes: Uint8Array): Head {
     agent: readId(bytes, AGENT_AT),
     lifetime: readId(bytes, LIFETIME_AT),
     lane: view.getUint32(40, true),
-    sequence: wide(view, 72),
+    sequence: getWide(view, 72),
     dropped: view.getUint32(80, true),
-    wall: wide(view, 56),
-    monotonic: wide(view, 64),
+    wall: getWide(view, 56),
+    monotonic: getWide(view, 64),
   }
   const head = {
     header,
@@ -115,21 +114,6 @@ export function readHead(bytes: Uint8Array): Head {
 /** Ends the reading of a block with what is wrong with it. */
 export function refuse(state: string): never {
   throw new MetaflowError('refused', `Cannot read block: ${state}`)
-}
-
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-/** Numbers up to 2^53 travel as 64 bits; a sender's greater one is read as what fits. */
-function wide(view: DataView, at: number): number {
-  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 0x1_0000_0000
-}
-
-function setWide(view: DataView, at: number, value: number): void {
-  const whole = Math.max(0, Math.floor(value))
-  view.setUint32(at, whole % 0x1_0000_0000, true)
-  view.setUint32(at + 4, Math.floor(whole / 0x1_0000_0000), true)
 }
 
 function readId(bytes: Uint8Array, at: number): string {
