@@ -17,6 +17,7 @@ export type WireOptions = {
   readonly localPort?: number
   readonly remotePort?: number
   readonly isDatagram?: boolean
+  readonly remoteAddress?: readonly number[]
   /** Sequence number of the first byte of each direction. */
   readonly first?: number
 }
@@ -57,7 +58,7 @@ export class Wire {
     segment.remotePort = remotePort
     segment.addresses = new Uint8Array(32)
     segment.addresses.set([10, 0, 0, 1], 0)
-    segment.addresses.set([10, 0, 0, 2], 16)
+    segment.addresses.set(options.remoteAddress ?? [10, 0, 0, 2], 16)
     segment.localAt = 0
     segment.remoteAt = 16
     segment.command = encoder.encode('client\0\0\0\0\0\0\0\0\0\0')

@@ -1,0 +1,56 @@
+import { expect, test } from 'bun:test'
+import { ENDPOINTS_MAX, Endpoints, pathEndpoint } from '../../../src/agent/sessions/endpoint.ts'
+import { Text } from '../../../src/model/message.ts'
+
+function textOf(text: string): Text {
+  const range = new Text()
+  range.set(new TextEncoder().encode(`/x${text}/y/z`), 2, new TextEncoder().encode(text).length)
+  return range
+}
+
+function read({ bytes, start, end }: Text): string {
+  return new TextDecoder().decode(bytes.subarray(start, end))
+}
+
+test.each([
+  ['/', '/'],
+  ['/a', '/a'],
+  ['/a/', '/a'],
+  ['/a/b', '/a/b'],
+  ['/a/b/c?d=e', '/a/b'],
+  ['/a?b=/c', '/a'],
+  ['/a#b', '/a'],
+  ['/orders/17', '/orders/*'],
+  ['/17/18/19', '/*/*'],
+  ['/v1/items', '/v1/items'],
+  ['/u/123e4567-e89b-12d3-a456-426614174000/x', '/u/*'],
+  ['/u/123e4567-e89b-12d3-a456-42661417400', '/u/123e4567-e89b-12d3-a456-42661417400'],
+  ['/o/0123456789abcdef', '/o/*'],
+  ['/o/0123456789abcde', '/o/0123456789abcde'],
+  ['/o/cafe', '/o/cafe'],
+  ['/o/12ab', '/o/12ab'],
+  ['http://shop:80/a/7?b', '/a/*'],
+  ['http://shop', ''],
+  ['*', ''],
+  ['shop:443', ''],
+  ['', ''],
+])('pathEndpoint of %s is %s', (path, want) => {
+  expect(read(pathEndpoint(textOf(path)))).toBe(want)
+})
+
+test('pathEndpoint stays within its bounds on a path without an end', () => {
+  expect(read(pathEndpoint(textOf(`/${'a'.repeat(5000)}/7`))).length).toBeLessThan(256)
+})
+
+test('Endpoints keeps so many of each server and port, and calls the rest (other)', () => {
+  const endpoints = new Endpoints()
+  const group = endpoints.group(3, 80)
+  const bound = (i: number): string => read(endpoints.bound(group, textOf(`/e${i}`)))
+  for (let i = 0; i < ENDPOINTS_MAX; i++) expect(bound(i)).toBe(`/e${i}`)
+  expect(bound(ENDPOINTS_MAX)).toBe('(other)')
+  expect(bound(7)).toBe('/e7')
+  expect(endpoints.overflowed).toBe(1)
+  expect(endpoints.group(3, 80)).toBe(group)
+  expect(endpoints.group(3, 81)).not.toBe(group)
+  expect(read(endpoints.bound(endpoints.group(4, 80), textOf('/new')))).toBe('/new')
+})

@@ -1,0 +1,98 @@
+import { expect, test } from 'bun:test'
+import fc from 'fast-check'
+import {
+  redactArguments,
+  redactError,
+  redactQuery,
+  redactSql,
+} from '../../../src/agent/sessions/redact.ts'
+import { Text } from '../../../src/model/message.ts'
+
+const encoder = new TextEncoder()
+
+/** A text among others, so that nobody reads beyond its ends unseen. */
+function textOf(text: string): Text {
+  const range = new Text()
+  const bytes = encoder.encode(`?'a=1&${text}'9?x=secret`)
+  range.set(bytes, 6, encoder.encode(text).length)
+  return range
+}
+
+function read({ bytes, start, end }: Text): string {
+  return new TextDecoder().decode(bytes.subarray(start, end))
+}
+
+test.each([
+  ['/a/b', '/a/b'],
+  ['/a?x=1', '/a?x=?'],
+  ['/a?x=1&y=&z', '/a?x=?&y=?&z'],
+  ['/a?x=1=2&y=3', '/a?x=?&y=?'],
+  ['/a?x=1;y=2', '/a?x=?;y=?'],
+  ['/a?token', '/a?token'],
+  ['http://bob:pw@shop/a?x=1', 'http://shop/a?x=?'],
+  ['http://shop/a@b', 'http://shop/a@b'],
+  ['*', '*'],
+  ['', ''],
+])('redactQuery leaves the values of %s out', (text, want) => {
+  expect(read(redactQuery(textOf(text)))).toBe(want)
+})
+
+test.each([
+  ["select * from t where a = 'x' and b=12", 'select * from t where a = ? and b=?'],
+  [
+    "insert into t1 values (1, -2.5e+3, 0xff, 'it''s', 'a\\'b')",
+    'insert into t1 values (?, -?, ?, ?, ?)',
+  ],
+  ['select "x" from `a`.`b1` where c2 = .5', 'select ? from `a`.`b1` where c2 = ?'],
+  ["select x'4142', b'01', n'x', a.b1", 'select ?, ?, ?, a.b1'],
+  ["select 1 /* 'secret' */ + 2 -- tail 3\nfrom t # more\n", 'select ?  + ? \nfrom t \n'],
+  ['select 5-3, 5--3', 'select ?-?, ?--?'],
+  ["select 'not closed", 'select ?'],
+  ["select '", 'select ?'],
+  ['update t set été1 = 3', 'update t set été1 = ?'],
+  ["select `it''s 1` from t", "select `it''s 1` from t"],
+  ['select * from t limit 10,20', 'select * from t limit ?,?'],
+  ['', ''],
+])('redactSql leaves the literals of %s out', (text, want) => {
+  expect(read(redactSql(textOf(text)))).toBe(want)
+})
+
+test('redactSql keeps no string and no number, whatever stands around them', () => {
+  const quote = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.string(), fc.nat())), (values) => {
+      const literals = values.flatMap(([text, number]) => [quote(text), String(number)])
+      const want = `select ${literals.map(() => '?').join(', ')} from t`
+      expect(read(redactSql(textOf(`select ${literals.join(', ')} from t`)))).toBe(
+        want.slice(0, 4095),
+      )
+    }),
+  )
+})
+
+test.each([redactQuery, redactSql])('%p stays within its bounds on noise', (redact) => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 9000 }), (text) => {
+      const { bytes, start, end } = redact(textOf(text))
+      expect(start <= end && end <= bytes.length).toBe(true)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test.each([
+  ['SET', 'key value', 'key'],
+  ['get', 'key', 'key'],
+  ['AUTH', 'user password', ''],
+  ['hello', '3 AUTH user password', ''],
+  ['EVAL', 'return 1', ''],
+  ['AUTHOR', 'key value', 'key'],
+])('redactArguments leaves of %s %s: "%s"', (operation, text, want) => {
+  expect(read(redactArguments(textOf(operation), textOf(text)))).toBe(want)
+})
+
+test('redactError leaves out the arguments that an error repeats', () => {
+  const error = "ERR unknown command 'SETT', with args beginning with: 'key' 'secret' "
+  expect(read(redactError(textOf(error)))).toBe("ERR unknown command 'SETT'")
+  expect(read(redactError(textOf('WRONGTYPE no')))).toBe('WRONGTYPE no')
+})
