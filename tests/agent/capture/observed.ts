@@ -66,6 +66,7 @@ export function start(
   scenario: string,
   transport: string,
 ): Bun.Subprocess<'pipe', 'pipe', 'inherit'> {
+  build()
   return Bun.spawn([program, scenario, transport], {
     stdin: 'pipe',
     stdout: 'pipe',
