@@ -40,6 +40,7 @@ export const runApi: Part = ({ env, address }) => {
   const server = Bun.serve({
     hostname: address,
     port: PORTS['shop-api'],
+    development: false,
     routes: {
       '/v1/products': () => products(shop),
       '/v1/products/:id': (request) => product(shop, Number(request.params.id)),

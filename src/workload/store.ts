@@ -47,7 +47,7 @@ function take(store: Map<string, Value>, socket: Socket<Peer>, bytes: Uint8Array
   const peer = socket.data
   let input = Buffer.concat([peer.input, bytes])
   let output = ''
-  let isOver = input.length > INPUT_BYTES_MAX
+  let isOver = false
   for (;;) {
     const request: Request | undefined = isOver ? undefined : readRequest(input)
     if (request === undefined) break
@@ -57,6 +57,7 @@ function take(store: Map<string, Value>, socket: Socket<Peer>, bytes: Uint8Array
     isOver = request.words[0]!.toUpperCase() === 'QUIT'
   }
   peer.input = input
+  isOver ||= input.length > INPUT_BYTES_MAX
   // Who does not read what it asked for is let go, too: nothing is kept for it.
   if (socket.write(Buffer.from(output)) < Buffer.byteLength(output)) socket.terminate()
   else if (isOver) socket.end()

@@ -11,6 +11,7 @@ export const runWeb: Part = ({ address }) => {
   const server = Bun.serve({
     hostname: address,
     port: PORTS['shop-web'],
+    development: false,
     routes: {
       '/': async (request) => page(await ask(`${api}/v1/products`, request)),
       '/products/:id': async (request) =>
