@@ -74,7 +74,7 @@ class Lane {
       },
       setVerdict: (key, bytesPerCall) => this.#ring.setVerdict(key, bytesPerCall),
       isMuted: (segment) => !options.observe || this.#isOwn(segment),
-      listens: (port, isIpv4) => this.#identity.listens(port, isIpv4),
+      listens: (port, isIpv4, protocol) => this.#identity.listens(port, isIpv4, protocol),
       nameProcess: (processId, command) => this.#identity.process(processId, command),
       nameAddress: (bytes, at, isIpv4) => this.#identity.address(bytes, at, isIpv4),
     })

@@ -15,6 +15,8 @@ export class Connection {
   readonly protocol: number
   readonly isDatagram: boolean
   readonly isIpv4: boolean
+  /** Network namespace of the socket; 0 where it is not known. */
+  readonly network: number
   /** Unique for an agent's lifetime. */
   readonly flowId: number
   /** Local address, then remote address, 16 bytes each (IPv4 in the first 4). */
@@ -36,6 +38,8 @@ export class Connection {
   /** Index of each end's name in the agent's `NameTable`; 0: none known. */
   localName = 0
   remoteName = 0
+  /** The connection's other end, where that is a socket of this host. */
+  peer: Connection | undefined
   /** Bytes of each socket call its reader must see: a verdict, or UNDECIDED. */
   wants: number = UNDECIDED
 
@@ -45,6 +49,7 @@ export class Connection {
     this.protocol = segment.protocol
     this.isDatagram = segment.protocol === UDP
     this.isIpv4 = segment.isIpv4
+    this.network = segment.network
     this.flowId = flowId
     this.localPort = segment.localPort
     copyAddress(segment.addresses, segment.localAt, this.addresses, 0)

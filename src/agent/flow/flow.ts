@@ -2,14 +2,15 @@ import { Counters, type Sample, samplesOf } from '../../lib/counters.ts'
 import { type ByteReader, Connection, sameAddress, UNDECIDED } from '../../model/connection.ts'
 import { IGNORE, type Segment, type SetVerdict, type Source, TCP } from '../../model/segment.ts'
 import { Order } from './order.ts'
+import { Peers } from './peers.ts'
 import { Ages, Track } from './track.ts'
 
 /** Who is who on this host, as far as flow must know. Whatever is absent is not known. */
 export type Surroundings = {
   /** Whether one of the segment's ends is MetaFlow's own: it is never observed. */
   readonly isMuted?: (segment: Segment) => boolean
-  /** Id of the local process that listens on a TCP port, or 0. */
-  readonly listens?: (port: number, isIpv4: boolean) => number
+  /** Id of the local process that listens on a port of TCP or UDP, or 0. */
+  readonly listens?: (port: number, isIpv4: boolean, protocol: number) => number
   /** Index of a local process's name in the agent's `NameTable`. */
   readonly nameProcess?: (processId: number, command: string) => number
   /** Index of a remote address's name; 16 bytes at `at`, IPv4 in the first 4. */
@@ -44,6 +45,7 @@ export class Flow {
   readonly #packets = new Map<number, Track>()
   readonly #ages = new Ages()
   readonly #order = new Order()
+  readonly #peers = new Peers()
   readonly #muted = new Float64Array(MUTED_MAX)
   readonly #connectionsMax: number
   #last: Track | undefined
@@ -159,6 +161,7 @@ export class Flow {
     }
     const connection = new Connection(segment, this.#flowId++)
     this.#setRole(connection, segment)
+    this.#peers.add(connection)
     this.#namePeer(connection)
     // The kernel knows a socket's role where it saw it connect, or be accepted.
     const isSeenToOpen = segment.source === 'socket' && segment.role !== 'unknown'
@@ -176,6 +179,7 @@ export class Flow {
 
   #close(track: Track, time: number): void {
     this.#order.flush(track)
+    this.#peers.remove(track.connection)
     this.#table(track.connection.source).delete(track.connection.key)
     this.#ages.remove(track)
     if (this.#last === track) this.#last = undefined
@@ -190,8 +194,10 @@ export class Flow {
       connection.processId = processId
       const name = this.#options.nameProcess
       if (name !== undefined) connection.localName = name(processId, commandOf(segment))
+      if (connection.peer !== undefined) this.#namePeer(connection.peer)
     }
-    if (connection.isDatagram && connection.setPeer(segment)) this.#namePeer(connection)
+    if (connection.isDatagram && (connection.setPeer(segment) || isToBeNamed(connection)))
+      this.#namePeer(connection)
   }
 
   /** Who accepted, else who listens, else who is asked first: that a reader finds out. */
@@ -203,22 +209,28 @@ export class Flow {
     }
     const { listens } = this.#options
     if (listens === undefined || segment.source !== 'socket') return
-    if (listens(segment.localPort, segment.isIpv4) > 0) connection.role = 'server'
-    else if (isSameHost(connection) && listens(segment.remotePort, segment.isIpv4) > 0)
+    if (listens(segment.localPort, segment.isIpv4, TCP) > 0) connection.role = 'server'
+    else if (isSameHost(connection) && listens(segment.remotePort, segment.isIpv4, TCP) > 0)
       connection.role = 'client'
   }
 
-  /** The remote end's name: its process where it listens on this host, else its address's. */
+  /** The remote end's name: its process where that is of this host, else its address's. */
   #namePeer(connection: Connection): void {
     const { listens, nameProcess, nameAddress } = this.#options
-    const { remotePort, isIpv4 } = connection
+    const { remotePort, isIpv4, protocol } = connection
     connection.remoteProcessId = 0
     if (remotePort === 0) {
       connection.remoteName = 0
       return
     }
+    const peer = this.#peers.of(connection)
+    if (peer !== undefined && peer.localName !== 0) {
+      connection.remoteProcessId = peer.processId
+      connection.remoteName = peer.localName
+      return
+    }
     if (connection.source === 'socket' && listens !== undefined && isSameHost(connection))
-      connection.remoteProcessId = listens(remotePort, isIpv4)
+      connection.remoteProcessId = listens(remotePort, isIpv4, protocol)
     if (connection.remoteProcessId > 0 && nameProcess !== undefined)
       connection.remoteName = nameProcess(connection.remoteProcessId, '')
     else if (nameAddress !== undefined)
@@ -247,6 +259,11 @@ export class Flow {
 /** Whether both ends are on this host, as far as addresses tell. */
 function isSameHost({ addresses, isIpv4 }: Connection): boolean {
   return (isIpv4 && addresses[16] === 127) || sameAddress(addresses, 0, addresses, 16)
+}
+
+/** A datagram's peer on this host may become known only after the first datagram. */
+function isToBeNamed(connection: Connection): boolean {
+  return connection.remoteProcessId === 0 && isSameHost(connection)
 }
 
 const decoder = new TextDecoder()
