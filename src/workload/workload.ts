@@ -67,7 +67,8 @@ export const workloadCommand: Command = async (args, stop) => {
   if (!isPart(part))
     throw new MetaflowError(
       'misuse',
-      `Cannot run part ${part || '(none)'} of the workload: there is no such part${hint(part, PARTS)}`,
+      `Cannot run part ${part || '(none)'} of the workload: ` +
+        `there is no such part${hint(part, PARTS)}`,
     )
   const address = values.get('address')
   const visits = Number(values.get('visits') ?? VISITS_PER_SECOND)

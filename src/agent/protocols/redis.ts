@@ -30,9 +30,9 @@ import { HOLE, lineEnd, numberAt, numberEnd, Values } from './redis/resp.ts'
  *   response  = a value: see redis/resp.ts
  *
  * Responses come in order. A message is told at its beginning; the rest of its values goes by and
- * tells its end: of a value only the line with its size must be seen. A push answers nothing: RESP3 marks it with >,
- * RESP2 sends it as an array that begins with a word of PUSHES to who has subscribed. SUBSCRIBE is
- * confirmed once a channel: the first confirmation is its response.
+ * tells its end: of a value only the line with its size must be seen. A push answers nothing: RESP3
+ * marks it with >, RESP2 sends it as an array that begins with a word of PUSHES to who has
+ * subscribed. SUBSCRIBE is confirmed once a channel: the first confirmation is its response.
  *
  * For who redacts: values stand behind the first space of the resource, keys and channels before
  * it (ECHO and PING, whose argument is a value, have none). Secrets are never in it.

@@ -116,7 +116,7 @@ export class Records {
     return next
   }
 
-  /** Adds a record's data to the text; what is no data of its type, or does not fit, is left out. */
+  /** Adds a record's data to the text, unless it is no data of its type or does not fit. */
   #show(type: number, start: number, end: number): void {
     const { text } = this
     const from = text.end

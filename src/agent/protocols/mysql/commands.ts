@@ -13,7 +13,7 @@ export const STATISTICS = 0x09
 export const PROCESS_INFO = 0x0a
 /** No command of its own: what a server's log calls the login. */
 export const CONNECT = 0x0b
-export const PING = 0x0e
+const PING = 0x0e
 export const CHANGE_USER = 0x11
 export const BINLOG_DUMP = 0x12
 export const STMT_PREPARE = 0x16
