@@ -28,7 +28,8 @@ export type FlowOptions = Surroundings & {
 
 export type FlowCause = 'muted' | 'empty' | 'duplicate' | 'evicted'
 
-const CONNECTIONS_MAX = 65_536
+/** About 2.1 KB each with all that belongs to it: 70 MB at most. */
+const CONNECTIONS_MAX = 32_768
 /** Keys of muted sockets remembered, so that what is still under way costs little. */
 const MUTED_MAX = 1024
 

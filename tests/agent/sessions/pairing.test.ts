@@ -78,6 +78,6 @@ test('Sessions pair no response with another request, whatever is lost, cut, rep
         expect(rows.every(({ type }) => type === CALL_TYPE.session)).toBe(true)
       } else if (asked.length < plan.calls && !isEdge) expect(losses).toBeGreaterThan(0)
     }),
-    { numRuns: 4000, seed: 20_416 },
+    { numRuns: 2000, seed: 20_416 },
   )
-})
+}, 60_000)

@@ -217,9 +217,9 @@ test.each([
     capturedResponseBytes: 1,
     signalSource: 3,
   })
-  expect([...call.addresses.subarray(0, 4), ...call.addresses.subarray(16, 20)]).toEqual(
-    seen.addresses,
-  )
+  expect([...call.addresses.subarray(0, 4), ...call.addresses.subarray(16, 20)]).toEqual([
+    ...seen.addresses,
+  ])
 })
 
 test('Sessions make a row without duration of what nobody answers', () => {

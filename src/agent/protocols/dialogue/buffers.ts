@@ -1,3 +1,5 @@
+import { MarkList } from './mark-list.ts'
+
 /** Least and greatest size of a buffer: powers of two. */
 const SHIFT_MIN = 10
 const SHIFT_MAX = 18
@@ -5,6 +7,7 @@ const SHIFT_MAX = 18
 export const BUFFER_BYTES_MAX: number = 1 << SHIFT_MAX
 /** Bytes of unused buffers kept of each size. */
 const SPARE_BYTES_MAX = 1 << 20
+const SPARE_MARKS_MAX = 256
 
 /** Who holds a buffer, linked by age. */
 export interface Holder {
@@ -18,6 +21,7 @@ export interface Holder {
 /** Buffers by size, given out and taken back; all together they are bounded. */
 export class Buffers {
   readonly #spare: Uint8Array[][] = []
+  readonly #spareMarks: MarkList[] = []
   readonly #bytesMax: number
   #oldest: Holder | undefined
   #newest: Holder | undefined
@@ -53,6 +57,15 @@ export class Buffers {
     holder.held -= buffer.length
     this.bytes -= buffer.length
     if (holder.held === 0) this.#unlink(holder)
+  }
+
+  takeMarks(): MarkList {
+    return this.#spareMarks.pop() ?? new MarkList()
+  }
+
+  giveMarks(marks: MarkList): void {
+    marks.clear()
+    if (this.#spareMarks.length < SPARE_MARKS_MAX) this.#spareMarks.push(marks)
   }
 
   #oldestOther(holder: Holder): Holder | undefined {

@@ -163,27 +163,30 @@ export class Dialogue implements ByteReader {
     return true
   }
 
-  /** Asks who claims what a side has said so far. */
+  /** Asks who claims what a side has said so far, or its latest call alone. */
   #listen(side: Side, segment: Segment): void {
     const { claim, protocols } = this.#room
     const connection = this.#connection
     const known = this.#senderOf(side)
-    const begin = side.to
-    if (!side.append(segment, segment.start)) side.clear()
-    let head = side.view()
+    const { start, end } = segment
+    const latest = segment.bytes.subarray(start, end)
+    const hasBefore = side.size > 0
+    if (hasBefore && !side.append(segment, start)) this.#forget(side)
+    const head = hasBefore ? side.view() : latest
     if (!connection.isDatagram && isTls(head)) {
       this.#room.noteTls(connection)
       this.deafen()
       return
     }
-    let isClaimed = claim.ask(protocols, head, known, connection)
-    if (!isClaimed && begin > 0) {
-      head = side.bytes.subarray(begin, side.to)
-      isClaimed = claim.ask(protocols, head, known, connection)
-      if (isClaimed) side.from = begin
+    if (hasBefore && claim.ask(protocols, head, known, connection)) {
+      this.#adopt(side, segment, true)
+    } else if (claim.ask(protocols, latest, known, connection)) {
+      if (hasBefore) this.#forget(side)
+      this.#adopt(side, segment, false)
+    } else {
+      if (!hasBefore) side.append(segment, start)
+      this.#tryLater(side, segment)
     }
-    if (isClaimed) this.#adopt(side, segment)
-    else this.#tryLater(side, segment)
   }
 
   #tryLater(side: Side, segment: Segment): void {
@@ -213,7 +216,7 @@ export class Dialogue implements ByteReader {
   }
 
   /** Begins to read: what the other side said before is read first where nothing is missing. */
-  #adopt(side: Side, segment: Segment): void {
+  #adopt(side: Side, segment: Segment, isBuffered: boolean): void {
     const { sender, protocol } = this.#room.claim
     const connection = this.#connection
     const feeder = this.#feeder
@@ -232,9 +235,12 @@ export class Dialogue implements ByteReader {
     connection.role = (sender === 'client') === (side.direction === 'send') ? 'client' : 'server'
     if (other.size > 0 && connection.isFresh) feeder.drain(other)
     else other.clear()
-    if (feeder.isReading) feeder.drain(side)
-    this.#cutShort(side, segment)
-    feeder.release(other)
+    if (!feeder.isReading) return
+    if (isBuffered) {
+      feeder.drain(side)
+      this.#cutShort(side, segment)
+      feeder.release(other)
+    } else feeder.read(side, segment)
   }
 
   /** What was not captured of a segment whose bytes have been read is a hole. */

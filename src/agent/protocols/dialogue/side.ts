@@ -2,10 +2,9 @@ import type { Mark } from '../../../model/connection.ts'
 import type { Direction, Segment } from '../../../model/segment.ts'
 import type { Conversation, Sender } from '../protocol.ts'
 import { BUFFER_BYTES_MAX, type Buffers, type Holder } from './buffers.ts'
+import type { MarkList } from './mark-list.ts'
 
 const NOTHING = new Uint8Array(0)
-/** Socket calls that a buffer remembers apart; further ones count to the last. */
-const MARKS_MAX = 32
 /** Nothing is held back for the other direction. */
 export const NEVER = -1
 
@@ -64,7 +63,7 @@ export class Side implements Holder {
     if (size <= 0) return true
     if (!this.#reserve(size)) return false
     if (this.to === 0 && !this.isPartial) this.isInterrupted = false
-    this.#marks ??= new MarkList()
+    this.#marks ??= this.#buffers.takeMarks()
     this.#marks.add(this.to, segment, start)
     this.bytes.set(segment.bytes.subarray(start, segment.end), this.to)
     this.to += size
@@ -111,7 +110,10 @@ export class Side implements Holder {
     this.zerosTo = 0
     this.heldAt = NEVER
     this.heldHole = 0
-    this.#marks?.clear()
+    if (this.#marks !== undefined) {
+      this.#buffers.giveMarks(this.#marks)
+      this.#marks = undefined
+    }
     if (this.bytes === NOTHING) return
     this.#buffers.give(this, this.bytes)
     this.bytes = NOTHING
@@ -145,58 +147,5 @@ export class Side implements Holder {
     this.from = 0
     this.to = used
     return true
-  }
-}
-
-/** The socket calls whose bytes lie in a buffer, by the place where each begins. */
-class MarkList {
-  readonly #places = new Int32Array(MARKS_MAX)
-  readonly #times = new Float64Array(MARKS_MAX)
-  readonly #traceIds = new Float64Array(MARKS_MAX)
-  readonly #sequences = new Int32Array(MARKS_MAX)
-  readonly #processIds = new Int32Array(MARKS_MAX)
-  readonly #threadIds = new Int32Array(MARKS_MAX)
-  #count = 0
-
-  add(place: number, segment: Segment, start: number): void {
-    if (this.#count === MARKS_MAX) return
-    const i = this.#count++
-    this.#places[i] = place
-    this.#times[i] = segment.time
-    this.#traceIds[i] = segment.traceId
-    this.#sequences[i] = segment.sequence + start - segment.start
-    this.#processIds[i] = segment.processId
-    this.#threadIds[i] = segment.threadId
-  }
-
-  read(place: number, mark: Mark): void {
-    let i = this.#count - 1
-    while (i > 0 && this.#places[i]! > place) i--
-    if (i < 0) return
-    mark.time = this.#times[i]!
-    mark.traceId = this.#traceIds[i]!
-    mark.sequence = (this.#sequences[i]! + place - this.#places[i]!) >>> 0
-    mark.processId = this.#processIds[i]!
-    mark.threadId = this.#threadIds[i]!
-  }
-
-  /** The buffer's first `size` bytes are gone: so are the marks that only they had. */
-  shift(size: number): void {
-    let gone = 0
-    while (gone + 1 < this.#count && this.#places[gone + 1]! <= size) gone++
-    for (let i = gone; i < this.#count; i++) {
-      const to = i - gone
-      this.#places[to] = this.#places[i]! - size
-      this.#times[to] = this.#times[i]!
-      this.#traceIds[to] = this.#traceIds[i]!
-      this.#sequences[to] = this.#sequences[i]!
-      this.#processIds[to] = this.#processIds[i]!
-      this.#threadIds[to] = this.#threadIds[i]!
-    }
-    this.#count -= gone
-  }
-
-  clear(): void {
-    this.#count = 0
   }
 }
