@@ -101,6 +101,7 @@ export class Watch {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#cancel?.()
+    this.#health = { state: 'stopped', sentence: 'ClickHouse is not used any more', restarts: 0 }
   }
 
   #again(): void {
@@ -114,6 +115,7 @@ export class Watch {
   async #ask(): Promise<void> {
     const before = this.#health.state
     const answer = await this.#clients.writer.ping({ select: true })
+    if (this.#stopped) return
     this.#health = answer.success
       ? { state: 'up', sentence: `ClickHouse at ${this.#url} is up`, restarts: 0 }
       : {

@@ -149,15 +149,17 @@ export class ClickHouseStore implements Store {
     this.#timers.after(RELOAD_MS, () => void this.#reloadNow())
   }
 
+  /** While the engine is away there is nothing to read again: it reads them when it starts. */
   async #reloadNow(): Promise<void> {
     this.#reload = 'running'
     let again = false
     try {
-      for (const [name] of DICTIONARIES)
-        await this.#client.command({ query: `SYSTEM RELOAD DICTIONARY ${name}` })
+      if (this.#clickhouse.health().state === 'up')
+        for (const [name] of DICTIONARIES)
+          await this.#client.command({ query: `SYSTEM RELOAD DICTIONARY ${name}` })
     } catch (error) {
-      again = true
-      log('warn', `Cannot read dictionaries again: ${sentenceOf(error)}`)
+      again = this.#clickhouse.health().state === 'up'
+      if (again) log('warn', `Cannot read dictionaries again: ${sentenceOf(error)}`)
     }
     again ||= (this.#reload as string) === 'again'
     this.#reload = 'none'

@@ -12,7 +12,7 @@ const DELAY_MS_MAX = 10_000
 const CALM_MS = 60_000
 
 export type Health = {
-  readonly state: 'up' | 'starting' | 'down'
+  readonly state: 'up' | 'starting' | 'down' | 'stopped'
   /** One sentence for a person. */
   readonly sentence: string
   readonly restarts: number
@@ -71,7 +71,7 @@ export class Supervisor {
     this.#stopping = true
     this.#cancelDelay?.()
     await this.#child?.stop()
-    this.#state = 'down'
+    this.#state = 'stopped'
     this.#sentence = `${this.#of.name} was stopped`
   }
 

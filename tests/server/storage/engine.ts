@@ -8,6 +8,7 @@ import {
   type Limits,
   startClickHouse,
 } from '../../../src/server/storage/clickhouse.ts'
+import { until } from '../../until.ts'
 
 export const LIBRARY: string = resolve(
   import.meta.dir,
@@ -24,12 +25,16 @@ export const ENGINE_COMMAND: [string, string] = [
 
 export type TestEngine = ClickHouse & {
   readonly directory: string
+  /** Resolves once it was started again so many times and serves. */
+  restarted(times: number): Promise<void>
   /** Stops it and removes its directory. */
   end(): Promise<void>
 }
 
-export async function startEngine(limits?: Limits): Promise<TestEngine> {
-  const directory = mkdtempSync(join(tmpdir(), 'mf-engine-'))
+export async function startEngine(
+  limits?: Limits,
+  directory: string = mkdtempSync(join(tmpdir(), 'mf-engine-')),
+): Promise<TestEngine> {
   const clickhouse = await startClickHouse({
     env: realEnv(),
     directory,
@@ -39,6 +44,11 @@ export async function startEngine(limits?: Limits): Promise<TestEngine> {
   return {
     ...clickhouse,
     directory,
+    restarted: (times) =>
+      until(() => {
+        const { state, restarts } = clickhouse.health()
+        return state === 'up' && restarts >= times
+      }, 30),
     async end(): Promise<void> {
       await clickhouse.stop()
       rmSync(directory, { recursive: true, force: true })
