@@ -10,8 +10,10 @@ const KNOWN_IDS = 900
 const TIMEOUT_MS = 2000
 /** Requests in whose midst something is wrong, and questions for names that are not there. */
 const WRONG_SHARE = 0.02
-const NAME_SHARE = 0.25
-const LOST_NAME_SHARE = 0.2
+const NAME_SHARE = 0.5
+const LOST_NAME_SHARE = 0.1
+/** Parts whose addresses are asked for. */
+const HOSTS = ['store', 'db', 'web', 'cdn'] as const
 
 type Shop = {
   readonly env: Env
@@ -110,6 +112,7 @@ async function recent({ env, store }: Shop): Promise<Response> {
 async function lookUp({ env, names }: Shop): Promise<void> {
   const chance = env.random.fraction()
   if (chance >= NAME_SHARE) return
-  const host = chance < NAME_SHARE * LOST_NAME_SHARE ? 'legacy' : 'store'
+  const known = HOSTS[Math.floor(env.random.fraction() * HOSTS.length)]!
+  const host = chance < NAME_SHARE * LOST_NAME_SHARE ? 'legacy' : known
   await names.resolve4(`${host}.shop.internal`).catch(() => undefined)
 }

@@ -25,7 +25,7 @@ export type Surroundings = {
   readonly env: Env
   /** Address that all parts of one workload share. */
   readonly address: string
-  /** Visits a second that the visitors aim at; each is about six calls. */
+  /** Visits a second that the visitors aim at; each is about four calls. */
   readonly visitsPerSecond: number
 }
 

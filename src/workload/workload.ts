@@ -23,8 +23,8 @@ const RUN: Readonly<Record<PartName, Part>> = {
   'shop-visitors': runVisitors,
 }
 
-/** A visit is five to six calls, so that these make about fifty a second. */
-const VISITS_PER_SECOND = 9
+/** A visit is about four calls, so that these make about fifty a second. */
+const VISITS_PER_SECOND = 12
 const PARENT_MS = 1000
 
 export type WorkloadOptions = {

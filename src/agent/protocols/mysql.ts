@@ -22,6 +22,7 @@ import {
   isLogin,
   isSslRequest,
   LOGIN_HEAD_SIZE,
+  readGreeting,
   readLogin,
   readUser,
 } from './mysql/login.ts'
@@ -260,7 +261,11 @@ class MysqlConversation implements Conversation {
   #unasked(bytes: Uint8Array, start: number, message: Message): number {
     const size = u24(bytes, start)
     if (start + Math.min(size, GREETING_SEEN) > bytes.length) return MORE
-    if (beginsGreeting(bytes, start, size)) return HEADER_SIZE + size
+    if (beginsGreeting(bytes, start, size)) {
+      readGreeting(bytes, start + HEADER_SIZE, this.#agreement)
+      if (this.#agreement.isKnown) this.#answer.agree(this.#agreement)
+      return HEADER_SIZE + size
+    }
     if (bytes[start + HEADER_SIZE] !== ERR) return WRONG
     this.#answer.begin(0, bytes[start + 3]!)
     const verdict = this.#answer.packet(bytes, start, message)

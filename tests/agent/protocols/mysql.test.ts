@@ -30,7 +30,14 @@ const row = (value: string): string => String.fromCharCode(value.length) + value
 const prepared = (id: number, columns: number, parameters: number): string =>
   `\0${little(id, 4)}${little(columns, 2)}${little(parameters, 2)}\0\0\0`
 
-const FLAGS = { plain: 0x0200, db: 0x8208, ssl: 0x0a00, compress: 0x0220, optional: 0x0200_0200 }
+const FLAGS = {
+  plain: 0x0200,
+  db: 0x8208,
+  ssl: 0x0a00,
+  compress: 0x0220,
+  optional: 0x0200_0200,
+  noEofs: 0x0100_0200,
+}
 const GREETING = packet(
   0,
   `\n8.0.36\0${little(9, 4)}saltsalt\0${'\xff'.repeat(2)}\x08\x02\0${'\xff'.repeat(2)}\x15${'\0'.repeat(10)}saltsaltsalt\0`,
@@ -196,6 +203,21 @@ const TALKS: Record<string, readonly Step[]> = {
       packet(7, err(1317, '70100', 'Query execution was interrupted')),
       ['response 1317 status=3 (70100) "Query execution was interrupted"'],
     ],
+  ],
+  'EOFs of a server that does not know of leaving them out, whatever its client asks for': [
+    ['server', GREETING.replace('\x02\0\xff\xff\x15', '\x02\0\xff\x00\x15'), ['-']],
+    ['client', login(FLAGS.noEofs, 'bob\0\0'), ['request COM_CONNECT user=bob']],
+    ['server', packet(2, ok()), ['response']],
+    PREPARE,
+    ['server', packets(1, prepared(3, 1, 0), column('a')), ['response …']],
+    ['server', packet(3, eof()), ['response #3']],
+  ],
+  'no EOFs where both ends leave them out': [
+    GREET,
+    ['client', login(FLAGS.noEofs, 'bob\0\0'), ['request COM_CONNECT user=bob']],
+    ['server', packet(2, ok()), ['response']],
+    PREPARE,
+    ['server', packets(1, prepared(3, 1, 0), column('a')), ['response #3']],
   ],
   'several results of one command': [
     SELECT,

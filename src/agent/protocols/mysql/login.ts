@@ -36,14 +36,31 @@ const VERSION_BYTES_MAX = 64
 export const GREETING_SEEN: number = 80
 const TEXT_BYTES_MAX = 512
 
-/** What both ends agreed on; a connection met in its middle does not say. */
+/** What both ends agreed on: a flag that both have set. */
 export class Agreement {
+  /** A connection met in its middle does not say what its client asked for. */
   isKnown = false
-  isCompressed = false
+  client = 0
+  /** A greeting that was not seen is taken to offer what the client asks for. */
+  server: number = ALL_FLAGS
+
+  get isCompressed(): boolean {
+    return this.#has(CLIENT_COMPRESS | CLIENT_ZSTD)
+  }
+
   /** A byte before the count of columns says whether their definitions follow. */
-  hasOptionalMetadata = false
+  get hasOptionalMetadata(): boolean {
+    return this.#has(CLIENT_OPTIONAL_METADATA)
+  }
+
   /** Definitions are followed by an EOF. */
-  hasEofs = false
+  get hasEofs(): boolean {
+    return !this.#has(CLIENT_DEPRECATE_EOF)
+  }
+
+  #has(flags: number): boolean {
+    return (this.client & this.server & flags) !== 0
+  }
 }
 
 const text = new Scratch(TEXT_BYTES_MAX)
@@ -73,13 +90,18 @@ export function isSslRequest(bytes: Uint8Array, at: number, size: number): boole
   return size === LOGIN_HEAD_SIZE && (u16(bytes, at) & CLIENT_SSL) !== 0
 }
 
-/** Reads the login at `at`: what was agreed on, and a text that says who logs in to what. */
+/** Reads what the greeting whose payload is at `at` offers. */
+export function readGreeting(bytes: Uint8Array, at: number, to: Agreement): void {
+  const flags = bytes.indexOf(0, at) + FLAGS_BEHIND_VERSION
+  if (flags + 7 > bytes.length) return
+  to.server = u16(bytes, flags) | (u16(bytes, flags + 5) << 16)
+}
+
+/** Reads the login at `at`: what it asks for, and a text that says who logs in to what. */
 export function readLogin(bytes: Uint8Array, at: number, end: number, to: Agreement): Scratch {
   const flags = u32(bytes, at)
   to.isKnown = true
-  to.isCompressed = (flags & (CLIENT_COMPRESS | CLIENT_ZSTD)) !== 0
-  to.hasOptionalMetadata = (flags & CLIENT_OPTIONAL_METADATA) !== 0
-  to.hasEofs = (flags & CLIENT_DEPRECATE_EOF) === 0
+  to.client = flags
   text.clear()
   const user = at + LOGIN_HEAD_SIZE
   const userEnd = textEnd(bytes, user, end)
@@ -128,6 +150,9 @@ export function beginsGreeting(bytes: Uint8Array, at: number, size: number): boo
 }
 
 const PROTOCOL = 10
+const ALL_FLAGS = -1
+/** From the version's NUL: thread, salt and a zero. */
+const FLAGS_BEHIND_VERSION = 14
 const GREETING_SIZE_MIN = 32
 const SP = 0x20
 const TILDE = 0x7e
