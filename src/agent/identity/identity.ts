@@ -53,7 +53,7 @@ export class Identity {
     this.#networks.open(nowUs)
   }
 
-  /** Goes on with what is done now and then, about 2 ms at a time; call it once a second or so. */
+  /** Goes on with what is done now and then, 1 or 2 ms at a time; call it once a second or so. */
   tick(nowUs: number): void {
     this.#processes.tick(nowUs)
     this.#networks.tick(nowUs)

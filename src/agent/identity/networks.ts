@@ -14,7 +14,7 @@ const LISTENERS_MAX = 16_384
 const REFRESH_US = 10_000_000
 const MISS_US = 1_000_000
 /** Open files looked at in one tick: about 2 µs each. */
-const FILES_A_TICK = 1000
+const FILES_A_TICK = 500
 const HOST_NAMESPACE = 'host'
 
 /** Kernel's numbers of socket states: listening, and bound of datagrams. */

@@ -14,7 +14,7 @@ const FRESH_US = 5_000_000
 /** An ended process keeps its name this long, for what was seen of it is still on its way. */
 const ENDED_US = 30_000_000
 /** Ended processes are looked for among this many at a tick. */
-const SWEEP_MAX = 256
+const SWEEP_MAX = 32
 const ANCESTORS_MAX = 16
 const UNNAMED = -1
 const RUNS = Number.POSITIVE_INFINITY
