@@ -80,9 +80,11 @@ function pick(
 ): Promise<Command> {
   const load = Object.hasOwn(from, name) ? from[name] : undefined
   if (load !== undefined) return load()
+  const names = kind === 'command' ? [...Object.keys(from), '--mode'] : Object.keys(from)
   throw new MetaflowError(
     'misuse',
-    `Cannot start ${name || 'nothing'}: there is no such ${kind}${hint(name, Object.keys(from))}`,
+    `Cannot start ${name || 'nothing'}: there is no such ${kind}` +
+      hint(name.split('=')[0]!, names),
   )
 }
 

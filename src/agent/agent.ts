@@ -2,6 +2,7 @@
 import { version } from '../../package.json' with { type: 'json' }
 import type { AgentConfig } from '../config/settings.ts'
 import { type Sample, samplesOf } from '../lib/counters.ts'
+import { takeDataDirectory } from '../lib/data-directory.ts'
 import type { Env } from '../lib/env.ts'
 import { realEnv } from '../lib/env-real.ts'
 import { MetaflowError, sentenceOf } from '../lib/errors.ts'
@@ -30,7 +31,7 @@ const LANE_STOP_MS = 5000
 export async function startAgent(config: AgentConfig): Promise<Running> {
   const { agent, dataDir } = config
   const env = realEnv()
-  env.files.makeDirectory(dataDir)
+  takeDataDirectory(env, dataDir, { part: 'agent', folder: 'spool' })
   const agentId = await agentIdOf(env, dataDir)
   const host = await hostId(env, dataDir)
   const capture = openCapture({

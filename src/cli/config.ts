@@ -12,7 +12,10 @@ const OUTPUTS = ['yaml', 'json'] as const
 export async function configCommand(args: readonly string[]): Promise<number> {
   const [verb, ...rest] = args
   if (verb !== 'print')
-    throw new MetaflowError('misuse', `Cannot do config ${verb ?? ''}: the one thing is print`)
+    throw new MetaflowError(
+      'misuse',
+      `Cannot do ${['config', verb].join(' ').trimEnd()}: the one thing is print`,
+    )
   // The side decides which flags there are, so it is looked for first.
   const at = rest.findIndex((arg) => arg === '--side' || arg.startsWith('--side='))
   const taken = at < 0 ? [] : rest.slice(at, rest[at] === '--side' ? at + 2 : at + 1)

@@ -6,6 +6,7 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { loadConfig, withoutSettings } from '../config/load.ts'
 import type { DemoConfig } from '../config/settings.ts'
 import { type Command, whenStopped } from '../lib/command.ts'
+import { makeDataDirectory } from '../lib/data-directory.ts'
 import { realEnv } from '../lib/env-real.ts'
 import { MetaflowError } from '../lib/errors.ts'
 import { say } from '../lib/log.ts'
@@ -49,7 +50,7 @@ class Demo {
     this.#config = config
     this.#stop = stop
     this.#url = `http://${config.server.listen.replace(/^(0\.0\.0\.0|\[::\]):/, '127.0.0.1:')}`
-    this.#env.files.makeDirectory(config.dataDir)
+    makeDataDirectory(this.#env, config.dataDir)
     this.#logs = createWriteStream(this.#logPath, { flags: 'a', mode: 0o600 })
   }
 

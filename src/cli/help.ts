@@ -1,6 +1,8 @@
 /** `metaflow --help`, and `--help` after a mode or command. */
 import { flagsHelp } from '../config/describe.ts'
+import { MetaflowError } from '../lib/errors.ts'
 import { print } from '../lib/log.ts'
+import { hint } from '../lib/nearest.ts'
 
 const OVERVIEW = `metaflow: see every call between the programs of a machine, without touching them
 
@@ -62,7 +64,13 @@ ${flagsHelp('demo')}`,
 
 /** Prints the help of a mode or command, or of the whole. */
 export async function helpCommand(topics: readonly string[]): Promise<number> {
-  const topic = topics[0]
-  print(topic !== undefined && Object.hasOwn(TOPICS, topic) ? TOPICS[topic]!() : OVERVIEW)
+  const topic = topics.find((word) => Object.hasOwn(TOPICS, word))
+  const first = topics[0]
+  if (topic === undefined && first !== undefined && !first.startsWith('-'))
+    throw new MetaflowError(
+      'misuse',
+      `Cannot explain ${first}: there is no help on it${hint(first, Object.keys(TOPICS))}`,
+    )
+  print(topic === undefined ? OVERVIEW : TOPICS[topic]!())
   return 0
 }

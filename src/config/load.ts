@@ -1,7 +1,7 @@
 /** Puts the settings together: flags over environment over file over defaults. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { parseDocument } from 'yaml'
+import { type Document, parseDocument } from 'yaml'
 import { MetaflowError, sentenceOf } from '../lib/errors.ts'
 import { type FlagSpec, parseFlags } from '../lib/flags.ts'
 import { hint } from '../lib/nearest.ts'
@@ -125,8 +125,8 @@ function readFile(path: string, given: Map<string, Given>): void {
   const document = parseDocument(textOf(path), { prettyErrors: true })
   const [fault] = document.errors
   if (fault !== undefined)
-    throw new MetaflowError('misuse', `Cannot read ${path}: ${fault.message.split('\n')[0]}`)
-  const content: unknown = document.toJS({ maxAliasCount: 0 })
+    throw new MetaflowError('misuse', `Cannot read ${path}: ${firstLine(fault.message)}`)
+  const content = contentOf(path, document)
   if (content === null || content === undefined) return
   if (typeof content !== 'object' || Array.isArray(content))
     throw new MetaflowError('misuse', `Cannot read ${path}: settings are expected, as key: value`)
@@ -135,6 +135,19 @@ function readFile(path: string, given: Map<string, Given>): void {
     if (!keys.has(key)) throw unknownKey(path, key, keys)
     given.set(key, { value, source: path })
   }
+}
+
+/** Aliases are refused: nobody needs them here, and ten of them may stand for a billion words. */
+function contentOf(path: string, document: Document.Parsed): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 0 })
+  } catch (thrown) {
+    throw unreadable(path, thrown)
+  }
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0]!.replace(/:$/, '')
 }
 
 function textOf(path: string): string {

@@ -22,6 +22,7 @@ import { addressOf, openLibrary } from './ffi.ts'
 
 const CLOCK_REALTIME = 0
 const CLOCK_MONOTONIC = 1
+const LOCK_EX_NB = 6
 /** Files hold what users' programs said: nobody else reads them. */
 const FILE_MODE = 0o600
 const DIRECTORY_MODE = 0o700
@@ -61,6 +62,18 @@ function realClock(): Clock {
     return (words[0]! + words[1]! * 0x1_0000_0000) * 1e6 + Math.floor(words[2]! / 1000)
   }
   return { wall: () => read(CLOCK_REALTIME), monotonic: () => read(CLOCK_MONOTONIC) }
+}
+
+/**
+ * Takes the lock of the directory `path` for as long as this process lives. False: another process
+ * has it, and must not be disturbed. The kernel gives it back whatever ends the process.
+ */
+export function lockDirectory(path: string): boolean {
+  const library = openLibrary('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } })
+  const file = openSync(`${path}/lock`, 'a', FILE_MODE)
+  if (library.flock(file, LOCK_EX_NB) === 0) return true
+  closeSync(file)
+  return false
 }
 
 const realFiles: Files = {

@@ -4,6 +4,7 @@ import { splitListen } from '../config/rules.ts'
 import type { ServerConfig } from '../config/settings.ts'
 import { engineLibrary } from '../engine/extract.ts'
 import { type Sample, samplesOf } from '../lib/counters.ts'
+import { takeDataDirectory } from '../lib/data-directory.ts'
 import type { Env } from '../lib/env.ts'
 import { realEnv } from '../lib/env-real.ts'
 import { MetaflowError, sentenceOf } from '../lib/errors.ts'
@@ -40,7 +41,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
   const env = realEnv()
   const { dataDir } = config
   const startedAt = env.clock.wall() / 1000
-  env.files.makeDirectory(dataDir)
+  takeDataDirectory(env, dataDir, { part: 'server', folder: 'log' })
   const clickhouse = await timed(env, 'ClickHouse is ready', () => openClickHouse(config, env))
   await timed(env, 'Tables are ready', () =>
     migrate(clickhouse.writer, retentionOf(config), clickhouse.source),

@@ -25,7 +25,7 @@ test('metaflow config print --output json is one list', async () => {
 })
 
 test.each([
-  [['config'], 'Cannot do config : the one thing is print'],
+  [['config'], 'Cannot do config: the one thing is print'],
   [['config', 'prnt'], 'Cannot do config prnt: the one thing is print'],
   [
     ['config', 'print', '--side=sever'],
