@@ -1,4 +1,4 @@
-/** `metaflow replay FILE`: reads a capture file as the agent reads a wire, and prints what it saw. */
+/** `metaflow replay FILE`: reads a capture file as the agent reads a wire, prints what it saw. */
 import { type ReplayOptions, replay } from '../agent/replay.ts'
 import { MetaflowError } from '../lib/errors.ts'
 import { parseFlags } from '../lib/flags.ts'

@@ -103,7 +103,7 @@ export type Result = { readonly bytes: Uint8Array<ArrayBuffer>; readonly summary
 export class Chdb {
   readonly #f: Functions
 
-  /** Opens the library at `path`. Its signal handlers stay off: they would take over the process. */
+  /** Opens the library at `path`. Its signal handlers stay off: they would take over. */
   constructor(path: string) {
     this.#f = openLibrary(path, SIGNATURES)
     this.#f.chdb_set_signal_handlers_enabled(0)
@@ -144,7 +144,7 @@ export class Connection {
     return this.#taken(this.#call(this.#f.chdb_query_n, sql, format))
   }
 
-  /** Begins `sql`; its blocks are then fetched one by one. The connection is taken until it ends. */
+  /** Begins `sql`; its blocks are fetched one by one. The connection is taken until it ends. */
   stream(sql: string, format: string): Stream {
     const result = this.#call(this.#f.chdb_stream_query_n, sql, format)
     const error = this.#f.chdb_result_error(result)

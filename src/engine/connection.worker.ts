@@ -1,4 +1,4 @@
-/** One Worker, one connection to the engine: takes orders one at a time and blocks while it works. */
+/** One Worker, one connection to the engine: takes orders one at a time, blocks while it works. */
 import { Chdb, type Connection, NOTHING, READ_ONLY, type Stream, type Summary } from './chdb.ts'
 import type { Order, Reply, Role } from './messages.ts'
 

@@ -42,7 +42,7 @@ export async function engineLibrary(directory: string): Promise<string> {
   return new URL(path, import.meta.url).pathname
 }
 
-/** What this executable carries. The paths must stand here as they are: the build looks for them. */
+/** What this executable carries. The paths must stand here as they are: the build looks for it. */
 async function embedded(): Promise<Packed> {
   const { default: archive } = await import('../../embed/libchdb.so.zst', {
     with: { type: 'file' },

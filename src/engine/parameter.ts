@@ -16,7 +16,7 @@ export function literalOf(value: string, type: string): string {
   return `CAST(${quoted(isEscaped(type) ? unescaped(value) : value)}, ${quoted(type)})`
 }
 
-/** At the top level text travels escaped as in TabSeparated; inside arrays and tuples it is quoted. */
+/** At the top level text is escaped as in TabSeparated; inside arrays and tuples it is quoted. */
 function isEscaped(type: string): boolean {
   return !/^(?:Array|Tuple|Nested)\b/.test(type)
 }

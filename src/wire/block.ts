@@ -178,7 +178,7 @@ function pack(header: BlockHeader, body: Uint8Array, level: number): Uint8Array 
   return bytes
 }
 
-/** `size` bytes of the scratch: what the padding holds does not matter, but never leaves old data. */
+/** `size` bytes of the scratch: what padding holds does not matter, but is never old data. */
 function reserve(size: number): Uint8Array {
   if (scratch.length < size)
     scratch = new Uint8Array(Math.min(BLOCK_BYTES_MAX, Math.max(size, scratch.length * 2)))

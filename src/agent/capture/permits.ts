@@ -37,7 +37,7 @@ function permits(): Permits {
   }
 }
 
-/** The sentence that says what is missing for capture, or undefined where nothing is known to be. */
+/** The sentence that says what is missing for capture, or undefined where nothing is. */
 export function missingPermit(host: Permits = permits()): string | undefined {
   const has = (bit: number): boolean => ((host.capabilities >> BigInt(bit)) & 1n) === 1n
   if (!has(CAP_SYS_ADMIN) && !(has(CAP_BPF) && has(CAP_PERFMON)))

@@ -16,7 +16,7 @@ export type BuilderOptions = {
   readonly names: NameTable
   readonly clock: Clock
   readonly emit: BlockSink
-  /** Text columns that mostly say what another, declared before them, says: they share its texts. */
+  /** Text columns that mostly say what another, declared before, says: they share its texts. */
   readonly sharing?: Readonly<Record<string, string>>
 }
 

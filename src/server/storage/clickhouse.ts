@@ -1,4 +1,4 @@
-/** ClickHouse, three ways behind one client: embedded, a binary of the host's, or somewhere else. */
+/** ClickHouse, three ways behind one client: embedded, a binary of the host's, or elsewhere. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Env } from '../../lib/env.ts'
 import { type BinaryOptions, superviseBinary } from './binary.ts'

@@ -75,7 +75,7 @@ export class Inserter {
   #running: Promise<void> = Promise.resolve()
   #isRunning = false
   #wakeEarly: () => void = () => undefined
-  /** Blocks of the segment under way that were set aside: a segment tried again counts them once. */
+  /** Blocks set aside of the segment under way: a segment tried again counts them once. */
   readonly #aside = new Set<string>()
 
   constructor(options: InserterOptions) {

@@ -1,4 +1,4 @@
-/** A ClickHouse server at a URL: nothing is started, only asked from time to time whether it is there. */
+/** A ClickHouse server at a URL: not started, only asked now and then whether it is there. */
 import { ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client'
 import type { Env } from '../../lib/env.ts'
 import { MetaflowError, sentenceOf } from '../../lib/errors.ts'

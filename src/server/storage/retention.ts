@@ -149,7 +149,7 @@ export class Retention {
 
 const OURS = `database IN (${[...new Set(tables.map(({ database }) => text(database)))].join(', ')})`
 
-/** Rows and 1 s points give way before 1 m points, whole partitions before parts, old before new. */
+/** Rows and 1 s points give way before 1 m points, partitions before parts, old before new. */
 function inOrder(pieces: readonly Piece[], now: number): Piece[] {
   const rank = ({ table, kind, youngest }: Piece): number =>
     (table.name.endsWith('.1m') ? 2 : 0) * 1e12 +

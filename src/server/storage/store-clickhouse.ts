@@ -52,7 +52,7 @@ export class ClickHouseStore implements Store {
   constructor({ clickhouse, timers }: StoreOptions) {
     this.#clickhouse = clickhouse
     this.#timers = timers
-    // Whoever had the tables before us may have left an insert running in a server that is not ours.
+    // Whoever had the tables before us may have left an insert running in another's server.
     if (clickhouse.way === 'url') for (const table of tables) this.#unsettled.set(table, 0)
   }
 
@@ -129,7 +129,7 @@ export class ClickHouseStore implements Store {
     return rows.map(nameOf)
   }
 
-  /** Ends or waits for an insert whose answer did not come, so that what is then read stays true. */
+  /** Ends or waits for an insert whose answer did not come, so that what is read stays true. */
   async #settle(table: Table): Promise<void> {
     const life = this.#unsettled.get(table)
     if (life === undefined) return

@@ -1,4 +1,4 @@
-/** Keeps a child process running: starts it, waits until it serves, starts it again when it dies. */
+/** Keeps a child process running: starts it, waits until it serves, and again when it dies. */
 import type { Env } from '../../lib/env.ts'
 import { MetaflowError, sentenceOf } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'

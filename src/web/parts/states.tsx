@@ -1,7 +1,7 @@
 import type { ComponentChildren, VNode } from 'preact'
 import type { Loaded } from '../api.ts'
 
-/** Shows what there is: a skeleton while loading, the error with the last answer, or nothing yet. */
+/** Shows what there is: a skeleton while loading, an error with the last answer, or nothing. */
 export function Show<T>(props: {
   readonly data: Loaded<T>
   readonly isEmpty: (value: T) => boolean
