@@ -102,6 +102,7 @@ function pipelineOf(protocol: Protocol, redact: boolean): Pipeline {
   return new Pipeline({ onCall: () => {}, redact, protocols: [protocol] })
 }
 
+let sockets = 1e6
 const traffic = new Traffic()
 const round = (sink: SegmentSink): void => traffic.round(sink)
 measure('nothing', round, () => {})
@@ -120,6 +121,19 @@ measure('http alone', round, (segment) => {
 measure('http, whole pipeline', round, pipelineOf(http, true).segment)
 measure('http, nothing redacted', round, pipelineOf(http, false).segment)
 toyRounds()
+measure('http, a connection a call', shortLived, pipelineOf(http, true).segment)
+
+/** Every call on a socket of its own, opened and closed. */
+function shortLived(sink: SegmentSink): void {
+  traffic.round((segment) => {
+    segment.key = segment.direction === 'receive' ? ++sockets : sockets
+    sink(segment)
+    if (segment.direction === 'receive') return
+    segment.kind = 'close'
+    sink(segment)
+    segment.kind = 'data'
+  })
+}
 
 /** The same with a protocol that costs next to nothing: what is left is streams and sessions. */
 function toyRounds(): void {

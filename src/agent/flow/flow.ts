@@ -30,6 +30,8 @@ export type FlowCause = 'muted' | 'empty' | 'duplicate' | 'evicted'
 
 /** About 2.1 KB each with all that belongs to it: 70 MB at most. */
 const CONNECTIONS_MAX = 32_768
+/** No close is reported of datagram sockets: one that was quiet for so long is forgotten. */
+const DATAGRAM_IDLE_US = 60_000_000
 /** Keys of muted sockets remembered, so that what is still under way costs little. */
 const MUTED_MAX = 1024
 
@@ -44,7 +46,8 @@ export class Flow {
   readonly #options: FlowOptions
   readonly #sockets = new Map<number, Track>()
   readonly #packets = new Map<number, Track>()
-  readonly #ages = new Ages()
+  readonly #streams = new Ages()
+  readonly #datagrams = new Ages()
   readonly #order = new Order()
   readonly #peers = new Peers()
   readonly #muted = new Float64Array(MUTED_MAX)
@@ -60,7 +63,7 @@ export class Flow {
   }
 
   get size(): number {
-    return this.#ages.size
+    return this.#streams.size + this.#datagrams.size
   }
 
   segment(segment: Segment): void {
@@ -73,7 +76,7 @@ export class Flow {
       track.connection.source !== segment.source
     ) {
       track = this.#table(segment.source).get(segment.key)
-      if (track !== undefined) this.#ages.touch(track)
+      if (track !== undefined) this.#agesOf(track).touch(track)
       this.#last = track
     }
     if (segment.kind !== 'data') {
@@ -98,11 +101,17 @@ export class Flow {
   tick(now: number): void {
     if (now > this.#now) this.#now = now
     this.#order.tick(now)
+    let oldest = this.#datagrams.oldest
+    while (oldest !== undefined && now - oldest.lastTime >= DATAGRAM_IDLE_US) {
+      this.#close(oldest, now)
+      oldest = this.#datagrams.oldest
+    }
   }
 
   /** Forgets every connection, as if it were closed. */
   closeAll(): void {
-    while (this.#ages.oldest !== undefined) this.#close(this.#ages.oldest, this.#now)
+    for (let track = this.#oldest(); track !== undefined; track = this.#oldest())
+      this.#close(track, this.#now)
   }
 
   samples(): Sample[] {
@@ -114,7 +123,7 @@ export class Flow {
         name: 'flow_connections',
         help: 'Connections remembered.',
         labels: {},
-        value: this.#ages.size,
+        value: this.size,
       },
     ]
     for (const [what, value] of Object.entries(losses))
@@ -129,6 +138,18 @@ export class Flow {
 
   #table(source: Source): Map<number, Track> {
     return source === 'socket' ? this.#sockets : this.#packets
+  }
+
+  #agesOf(track: Track): Ages {
+    return track.connection.isDatagram ? this.#datagrams : this.#streams
+  }
+
+  /** The connection that was not used for longest. */
+  #oldest(): Track | undefined {
+    const stream = this.#streams.oldest
+    const datagram = this.#datagrams.oldest
+    if (stream === undefined || datagram === undefined) return stream ?? datagram
+    return stream.lastTime <= datagram.lastTime ? stream : datagram
   }
 
   /** A connection opened, or one of its ends closed. */
@@ -168,12 +189,12 @@ export class Flow {
     const isSeenToOpen = segment.source === 'socket' && segment.role !== 'unknown'
     connection.isFresh = segment.kind === 'open' || isSeenToOpen
     const track = new Track(connection, this.#options.openReader(connection))
-    if (this.#ages.size >= this.#connectionsMax) {
+    if (this.size >= this.#connectionsMax) {
       this.counters.dropped.evicted++
-      this.#close(this.#ages.oldest!, this.#now)
+      this.#close(this.#oldest()!, this.#now)
     }
     this.#table(segment.source).set(segment.key, track)
-    this.#ages.add(track)
+    this.#agesOf(track).add(track)
     this.#last = track
     return track
   }
@@ -182,7 +203,7 @@ export class Flow {
     this.#order.flush(track)
     this.#peers.remove(track.connection)
     this.#table(track.connection.source).delete(track.connection.key)
-    this.#ages.remove(track)
+    this.#agesOf(track).remove(track)
     if (this.#last === track) this.#last = undefined
     track.reader.close(Math.max(time, track.lastTime))
   }

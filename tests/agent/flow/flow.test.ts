@@ -188,6 +188,17 @@ test('Flow forgets the connection that was not used for longest, and counts it',
   expect(flow.counters.dropped.evicted).toBe(1)
 })
 
+test('Flow forgets a datagram socket that was quiet for a minute, but no stream', () => {
+  const { flow, lines } = log()
+  new Wire(toFlow(flow), { key: 1, isDatagram: true }).send('a', { time: 1e6 })
+  new Wire(toFlow(flow), { key: 2 }).send('b', { time: 1e6 })
+  flow.tick(61e6 - 1)
+  expect(lines).toEqual(['>a', '>b'])
+  flow.tick(61e6)
+  expect(lines).toEqual(['>a', '>b', 'closed'])
+  expect(flow.size).toBe(1)
+})
+
 test.each([
   ['what the kernel says', { role: 'server' as const }, () => 0, 'server'],
   ['who listens here', { localPort: 80 }, (port: number) => (port === 80 ? 7 : 0), 'server'],
