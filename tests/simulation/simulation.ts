@@ -71,6 +71,7 @@ export class Simulation {
   readonly #bugs: Bugs
   readonly #wrongs: string[] = []
   readonly #acknowledged = new Set<string>()
+  readonly #givenUp = new Set<string>()
   /** How often each row is stored, and which process it is of. */
   readonly #made = new Map<string, number>()
   readonly #processes = new Map<string, string>()
@@ -294,7 +295,10 @@ export class Simulation {
 
   #acknowledge(body: Uint8Array): void {
     for (const { header, bytes } of readRequest(body, new Set(TABLE_NUMBERS))) {
-      if (header.rows === 0) continue
+      // What was given up, and then came back with the power, is only acknowledged as a repeat.
+      const number = `${header.lifetime}/${header.sequence}`
+      if (header.rows === 0) this.#givenUp.add(number)
+      if (this.#givenUp.has(number)) continue
       const table = TABLES.find(({ number }) => number === header.table)!
       const part = { block: decodeBlock(bytes), ids: NO_IDS, agentId: 0, segment: 0 }
       for (const { id } of rowsOf(table, part)) this.#acknowledged.add(id)

@@ -143,14 +143,17 @@ export class Spool {
 
   /**
    * Gives up the second file: the first may hold blocks that are under way, whose outcome is not
-   * known. Answers the rows that are lost with it, or undefined where there is no second.
+   * known. Resolves once it cannot come back, with the rows that are lost with it; undefined where
+   * there is no second.
    */
-  dropSecond(): number | undefined {
+  async dropSecond(): Promise<number | undefined> {
     const file = this.#files[1]
-    if (!file || file.last === 0 || (this.#isWriting && this.#files.length === 2)) return undefined
+    const isWritten = this.#isWriting && this.#files.length === 2
+    if (!file || file.last === 0 || isWritten) return undefined
     let rows = 0
     for (const entry of readEntries(this.#env.files, file.path, file.bytes)) rows += entry.rows
     this.#drop(1)
+    await this.#env.files.syncDirectory(this.#directory)
     return rows
   }
 

@@ -242,7 +242,7 @@ export class Transport {
         size += entry.bytes.length
       }
       try {
-        if (!this.#makeRoom(size)) return this.#pauseSpool('there is no room')
+        if (!(await this.#makeRoom(size))) return this.#pauseSpool('there is no room')
         await stream.spool.write(batch)
       } catch (error) {
         return this.#pauseSpool(sentenceOf(error))
@@ -257,14 +257,14 @@ export class Transport {
   }
 
   /** Gives up old blocks until there is room for `size` bytes more; false where there is none. */
-  #makeRoom(size: number): boolean {
+  async #makeRoom(size: number): Promise<boolean> {
     const { env, directory, maxBytes, reserveBytes = RESERVE_BYTES } = this.#options
     for (;;) {
       const { free } = env.files.space(directory)
       if (this.#diskBytes() + size <= maxBytes && free >= size + reserveBytes) return true
       let rows: number | undefined
       for (const { spool } of [...this.#old, this.#current]) {
-        rows = spool.dropSecond()
+        rows = await spool.dropSecond()
         if (rows !== undefined) break
       }
       if (rows === undefined) return false

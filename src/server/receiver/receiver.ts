@@ -6,54 +6,12 @@ import { isAuthorized } from '../../lib/secrets.ts'
 import { readHeader } from '../../wire/header.ts'
 import { answer, readRequest, type TakenBlock } from './answers.ts'
 import { Log } from './log.ts'
+import { LIMITS, type ReceiverLimits, type ReceiverOptions } from './options.ts'
 import { recover } from './recover.ts'
 import { Reserve } from './reserve.ts'
 import { readSegment, type Segment, type SegmentBlock } from './segment.ts'
 import { State } from './state.ts'
 import { type Mark, type Stream, Streams } from './streams.ts'
-
-export type ReceiverOptions = {
-  readonly env: Env
-  /** Its own directory, made where it is absent. */
-  readonly directory: string
-  /** Numbers of the tables whose rows are stored; blocks of others are refused. */
-  readonly tables: readonly number[]
-  /** The greatest log segment whose rows are in the tables: numbers go on after it. */
-  readonly greatestStored: number
-  /** Without a token everybody may send. */
-  readonly token?: string
-  /** Bytes the log may take; beyond, agents are told to come back. */
-  readonly maxBytes: number
-  readonly limits?: Partial<ReceiverLimits>
-}
-
-/** Bounds of the receiver, and how long it gathers. */
-export type ReceiverLimits = {
-  /** One sync for all that came within this. */
-  readonly commitMs: number
-  /** How old a segment gets before it is sealed and stored. */
-  readonly sealMs: number
-  readonly segmentBytes: number
-  readonly bodyBytes: number
-  /** Bytes of requests that wait for the log. */
-  readonly waitingBytes: number
-  readonly streams: number
-  /** Room kept for draining when the disk is full. */
-  readonly reserveBytes: number
-  /** How often stored segments are dropped. */
-  readonly dropMs: number
-}
-
-const LIMITS: ReceiverLimits = {
-  commitMs: 100,
-  sealMs: 1000,
-  segmentBytes: 32 * 1024 * 1024,
-  bodyBytes: 16 * 1024 * 1024,
-  waitingBytes: 64 * 1024 * 1024,
-  streams: 100_000,
-  reserveBytes: 16 * 1024 * 1024,
-  dropMs: 10_000,
-}
 
 /** One request that waits for the log. */
 type Waiting = {
@@ -66,6 +24,8 @@ type Waiting = {
   state: 'taken' | 'gap' | 'full'
 }
 
+const CAUSES = ['refused', 'unauthorized', 'gap', 'full', 'failed', 'damaged'] as const
+type Cause = (typeof CAUSES)[number]
 /** How long nothing is tried after the disk has failed. */
 const PAUSE_MS = 1000
 const RETRY_AFTER: Readonly<Record<string, string>> = { 'retry-after': '1' }
@@ -76,8 +36,7 @@ const RETRY_AFTER: Readonly<Record<string, string>> = { 'retry-after': '1' }
  */
 export class Receiver {
   /** In blocks; `out` are acknowledged ones. */
-  readonly counters: Counters<'refused' | 'unauthorized' | 'gap' | 'full' | 'failed'> =
-    new Counters('receiver', ['refused', 'unauthorized', 'gap', 'full', 'failed'])
+  readonly counters: Counters<Cause> = new Counters('receiver', CAUSES)
   /** Blocks that were sent again and had been taken before. */
   repeats = 0
   /** Called when a segment was sealed: wakes the inserters. */
@@ -94,6 +53,8 @@ export class Receiver {
   #waitingBytes = 0
   #running: Promise<void> = Promise.resolve()
   #isRunning = false
+  /** Bytes that the batch under way may still write. */
+  #room = 0
   #isDue = false
   #isClosing = false
   #lastSync = Number.NEGATIVE_INFINITY
@@ -115,6 +76,7 @@ export class Receiver {
     streams.settle()
     const greatest = Math.max(saved.greatest, found.greatest, options.greatestStored)
     await state.save({ greatest, done: saved.done, marks: streams.marks() })
+    for (const path of found.done) env.files.remove(path)
     const receiver = new Receiver(options, { limits, state, streams, greatest })
     for (const segment of found.segments) receiver.#log.adopt(segment)
     if (found.cutBytes > 0)
@@ -200,7 +162,8 @@ export class Receiver {
     if (this.#read?.segment !== segment) {
       const blocks: SegmentBlock[] = []
       const bytes = this.#env.files.read(segment.path).subarray(0, segment.size)
-      readSegment(bytes, (block) => void blocks.push(block))
+      const spoilt = (): void => void this.counters.dropped.damaged++
+      readSegment(bytes, (block) => void blocks.push(block), spoilt)
       this.#read = { segment, blocks }
     }
     return this.#read.blocks.filter(({ bytes }) => isOf(bytes, table))
@@ -274,6 +237,7 @@ export class Receiver {
   async #commit(batch: readonly Waiting[]): Promise<void> {
     if (this.#env.clock.monotonic() >= this.#pausedUntil) {
       try {
+        this.#room = Math.min(this.#options.maxBytes - this.#log.bytes, this.#reserve.room())
         for (const waiting of batch) await this.#append(waiting)
         await this.#log.sync()
         this.#streams.settle()
@@ -295,8 +259,9 @@ export class Receiver {
       if (!stream) waiting.state = 'full'
       else if (header.sequence > stream.written + 1) waiting.state = 'gap'
       else if (header.sequence <= stream.written) this.repeats++
-      else if (!this.#hasRoomFor(bytes.length)) waiting.state = 'full'
+      else if (bytes.length > this.#room) waiting.state = 'full'
       else {
+        this.#room -= bytes.length
         if (this.#log.isFullFor(header, bytes.length)) await this.#seal()
         if (!this.#log.isOpen) await this.#log.open()
         this.#log.append(header, bytes, now)
@@ -305,10 +270,6 @@ export class Receiver {
       if (waiting.state !== 'taken') return
       waiting.last = header.sequence
     }
-  }
-
-  #hasRoomFor(size: number): boolean {
-    return this.#log.bytes + size <= this.#options.maxBytes && this.#reserve.hasRoomFor(size)
   }
 
   async #seal(): Promise<void> {

@@ -3,74 +3,93 @@ import { sentenceOf } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import type { BlockHeader } from '../../model/block.ts'
 import { readHeader } from '../../wire/header.ts'
-import { readBounds, readSegment, type Segment, segmentNumber } from './segment.ts'
+import {
+  readBounds,
+  readSegment,
+  type Segment,
+  type SegmentBlock,
+  segmentNumber,
+} from './segment.ts'
 import type { State } from './state.ts'
 import type { Streams } from './streams.ts'
 
 /** What a start found in the log. */
 export type Recovered = {
   readonly segments: readonly Segment[]
+  /** Files whose all is stored: to be removed once the state that says so is surely on disk. */
+  readonly done: readonly string[]
   /** The greatest number of a file. */
   readonly greatest: number
-  /** Blocks that stood twice (never in a log of ours), and bytes that were cut off. */
-  readonly repeated: number
+  /** Bytes that were torn off. */
   readonly cutBytes: number
+}
+
+/** What is known before the log is read. */
+export type Known = {
+  readonly state: State
+  readonly streams: Streams
+  /** Segments up to this one are stored whole. */
+  readonly done: number
+  readonly tables: readonly number[]
 }
 
 type Found = { readonly number: number; readonly path: string }
 
 /**
- * Reads the log as a crash left it. Files whose all is stored are removed; a file that is longer
- * than what counts in it is cut, by a synced copy; so is one of which no later file says where it
- * ends: what a failed sync left in memory only would pass for written until the power goes.
- * Raises the streams' marks to the blocks found.
+ * Reads the log as a crash left it. A file that is longer than what counts in it is cut, by a
+ * synced copy; so is one of which no later file says where it ends: what a failed sync left in
+ * memory only would pass for written until the power goes. Raises the streams' marks to the blocks
+ * found.
  */
-export async function recover(
-  env: Env,
-  directory: string,
-  known: { state: State; streams: Streams; done: number; tables: readonly number[] },
-): Promise<Recovered> {
+export async function recover(env: Env, directory: string, known: Known): Promise<Recovered> {
   const { files } = env
-  const segments: Segment[] = []
-  const last = new Map<string, number>()
-  let greatest = known.done
-  let repeated = 0
-  let cutBytes = 0
+  const done: string[] = []
   const found: Found[] = []
   for (const name of files.list(directory)) {
     const number = segmentNumber(name)
     const path = `${directory}/${name}`
     if (number > known.done) found.push({ number, path })
-    else if (number > 0 || name.endsWith('.new')) files.remove(path)
+    else if (number > 0 || name.endsWith('.new')) done.push(path)
   }
   const bounds = boundsOf(env, found)
-  for (const { number, path } of found) {
-    greatest = Math.max(greatest, number)
-    const bytes = files.read(path)
-    const bounded = bytes.subarray(0, bounds.get(number) ?? bytes.length)
-    const tables = new Set<number>()
-    let rows = 0
-    const size = readSegment(bounded, (block) => {
-      const header = headerOf(block.bytes)
-      if (!header) return
-      const key = `${header.lifetime}/${header.lane}`
-      if (header.sequence <= (last.get(key) ?? 0)) repeated++
-      last.set(key, header.sequence)
-      raise(known.streams, header, block.received)
-      rows += header.rows
-      if (header.rows > 0) tables.add(header.table)
-    })
-    if (size < bounded.length && bounds.has(number))
-      log('error', `Cannot read all of segment ${number}: it is damaged at byte ${size}`)
-    cutBytes += bytes.length - size
-    if (size < bytes.length || !bounds.has(number))
-      await files.replace(path, bytes.subarray(0, size))
-    const pending = new Set<number>()
-    for (const table of known.tables)
-      if (tables.has(table) && known.state.progressOf(table) < number) pending.add(table)
-    segments.push({ number, path, size, rows, pending })
+  const segments: Segment[] = []
+  let cutBytes = 0
+  for (const file of found) {
+    const bytes = files.read(file.path)
+    const segment = readFound(file, bytes, bounds.get(file.number), known)
+    cutBytes += bytes.length - segment.size
+    if (segment.size < bytes.length || !bounds.has(file.number))
+      await files.replace(file.path, bytes.subarray(0, segment.size))
+    segments.push(segment)
   }
-  return { segments, greatest, repeated, cutBytes }
+  return { segments, done, greatest: found.at(-1)?.number ?? known.done, cutBytes }
+}
+
+/** Reads one file: up to its bound, past spoilt records; or, without a bound, to the first torn. */
+function readFound(
+  { number, path }: Found,
+  bytes: Uint8Array,
+  bound: number | undefined,
+  { streams, state, tables }: Known,
+): Segment {
+  const found = new Set<number>()
+  let rows = 0
+  const take = (block: SegmentBlock): void => {
+    const header = headerOf(block.bytes)
+    if (!header) return
+    raise(streams, header, block.received)
+    rows += header.rows
+    if (header.rows > 0) found.add(header.table)
+  }
+  const damaged = (at: number): void =>
+    log('error', `Cannot read all of segment ${number}: it is damaged at byte ${at}`)
+  const bounded = bytes.subarray(0, bound ?? bytes.length)
+  const size = readSegment(bounded, take, bound === undefined ? undefined : damaged)
+  if (size < bounded.length && bound !== undefined) damaged(size)
+  const pending = new Set<number>()
+  for (const table of tables)
+    if (found.has(table) && state.progressOf(table) < number) pending.add(table)
+  return { number, path, size, rows, pending }
 }
 
 /** Where each file ends, as the heads of later ones say. */

@@ -22,10 +22,10 @@ export class Reserve {
     this.#isHeld = this.#exists()
   }
 
-  /** Whether `size` bytes may be taken and draining will still have its room. */
-  hasRoomFor(size: number): boolean {
+  /** Bytes that may be taken, with draining still having its room. */
+  room(): number {
     this.check()
-    return this.#isHeld && this.#free() >= size + this.#bytes
+    return this.#isHeld ? Math.max(0, this.#free() - this.#bytes) : 0
   }
 
   /** Gives the room up where it is needed, lays it down where it is not. */

@@ -82,10 +82,17 @@ export function readBounds(bytes: Uint8Array): Bound[] | undefined {
   return bounds
 }
 
-/** Gives every block of a segment to `take`; answers where the last whole record ends. */
-export function readSegment(bytes: Uint8Array, take: (block: SegmentBlock) => void): number {
+/**
+ * Gives every block of a segment to `take`; answers where the last whole record ends. Of a segment
+ * whose end is known, spoilt records are passed over where `onSpoilt` is given: it is told.
+ */
+export function readSegment(
+  bytes: Uint8Array,
+  take: (block: SegmentBlock) => void,
+  onSpoilt?: (at: number) => void,
+): number {
   let place = 0
-  return readRecords(bytes, 0, (payload) => {
+  const takeRecord = (payload: Uint8Array): boolean => {
     if (place > 0)
       take({
         place,
@@ -94,5 +101,10 @@ export function readSegment(bytes: Uint8Array, take: (block: SegmentBlock) => vo
       })
     place++
     return true
-  })
+  }
+  const passOver = (at: number): void => {
+    place++
+    onSpoilt!(at)
+  }
+  return readRecords(bytes, 0, takeRecord, onSpoilt && passOver)
 }
