@@ -33,7 +33,7 @@ export type ReplayOutcome = {
 
 /**
  * The agent's rooms wired to a capture file. Its clock is the capture's: monotonic time is UTC, as
- * the packets say. Rejects with a MetaflowError where the file cannot be opened; what is wrong in it
+ * the packets say. Rejects where the file cannot be opened; what is wrong in it
  * is told by the outcome.
  */
 export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {

@@ -14,6 +14,8 @@ const MINUTES = 60_000
 setDefaultTimeout(10 * MINUTES)
 
 const PROJECT = join(import.meta.dir, '..', '..')
+/** Programs that were unpacked come last: some are for want of better. */
+const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${PROJECT}/.cache/peers/bin`
 let directory = ''
 let daemon: Child | undefined
 const said: string[] = []
@@ -41,7 +43,7 @@ async function makeBase(): Promise<void> {
     [peer('debootstrap')!, '--variant=minbase', 'bookworm', base, mirror()],
     {
       timeoutMs: 5 * MINUTES,
-      ...(existsSync(SCRIPTS) ? { environment: { DEBOOTSTRAP_DIR: SCRIPTS } } : {}),
+      environment: { PATH, ...(existsSync(SCRIPTS) ? { DEBOOTSTRAP_DIR: SCRIPTS } : {}) },
     },
   )
   if (made.code !== 0) throw new Error(`Cannot make a base: ${made.stdout.slice(-500)}`)
@@ -68,10 +70,7 @@ beforeAll(async () => {
     ],
     name: 'dockerd',
     // Its helpers are searched on PATH. In a changed root there is no pivot_root.
-    environment: {
-      PATH: `${PROJECT}/.cache/peers/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-      DOCKER_RAMDISK: '1',
-    },
+    environment: { PATH, DOCKER_RAMDISK: '1' },
     onLine: (line) => said.push(line),
   })
   const isUp = () =>
