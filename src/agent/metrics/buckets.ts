@@ -5,101 +5,126 @@ const INDEXES = INDEX_MAX - INDEX_MIN + 1
 /** From so many buckets on, new ones are those of schema 0 (a power of 2 each): few of them. */
 export const FINE_BUCKETS_MAX = 131_072
 const COARSE = 32
-const NONE = -1
+const SLOTS_MIN = 512
 
 /**
- * Latency buckets of many points in one sparse table: a bucket is found by (point, index) and
- * chained to its point's others.
+ * Latency buckets of many points in one sparse table. A bucket is two words, owner + 1 and count,
+ * where its hash says: to count costs one cache line. `sort` then puts them by point.
  */
 export class Buckets {
-  size = 0
-  #owners: Uint32Array = new Uint32Array(256)
-  #counts: Uint32Array = new Uint32Array(256)
-  #nexts: Int32Array = new Int32Array(256)
-  /** Bucket + 1, or 0. */
-  #slots: Uint32Array = new Uint32Array(512)
+  #size = 0
+  #slots = new Uint32Array(SLOTS_MIN * 2)
+  /** Sorted: buckets of point p are [starts[p], starts[p + 1]) of keys and counts. */
+  #starts = new Uint32Array(64)
+  #keys = new Int16Array(256)
+  #counts = new Uint32Array(256)
 
   clear(): void {
-    this.size = 0
+    this.#size = 0
     this.#slots.fill(0)
   }
 
-  /** Adds `count` to bucket `index` of `point`, whose chain begins at `heads[point]`. */
-  add(heads: Int32Array, point: number, index: number, count: number): void {
-    const owner = point * INDEXES + index - INDEX_MIN
+  /** Adds `count` to bucket `index` of `point`. */
+  add(point: number, index: number, count: number): void {
+    const owner = point * INDEXES + index - INDEX_MIN + 1
     const slots = this.#slots
-    const mask = slots.length - 1
+    const mask = slots.length - 2
     let at = hashOf(owner) & mask
     for (let slot = slots[at]!; slot !== 0; slot = slots[at]!) {
-      if (this.#owners[slot - 1] === owner) {
-        this.#counts[slot - 1]! += count
+      if (slot === owner) {
+        slots[at + 1]! += count
         return
       }
-      at = (at + 1) & mask
+      at = (at + 2) & mask
     }
-    if (this.size >= FINE_BUCKETS_MAX && index % COARSE !== 0 && index < INDEX_MAX) {
-      this.add(heads, point, Math.min(Math.ceil(index / COARSE) * COARSE, INDEX_MAX), count)
+    if (this.#size >= FINE_BUCKETS_MAX && index % COARSE !== 0 && index < INDEX_MAX) {
+      this.add(point, Math.min(Math.ceil(index / COARSE) * COARSE, INDEX_MAX), count)
       return
     }
-    const bucket = this.size++
-    if (bucket >= this.#owners.length) this.#grow()
-    this.#owners[bucket] = owner
-    this.#counts[bucket] = count
-    this.#nexts[bucket] = heads[point]!
-    heads[point] = bucket
-    slots[at] = bucket + 1
-    if (this.size * 2 > slots.length) this.#widen()
+    slots[at] = owner
+    slots[at + 1] = count
+    this.#size++
+    if (this.#size * 4 > slots.length) this.#widen()
   }
 
-  /** Adds the buckets of the chain that begins at `head` to those of `point` in `other`. */
-  addTo(head: number, other: Buckets, heads: Int32Array, point: number): void {
-    for (let at = head; at !== NONE; at = this.#nexts[at]!)
-      other.add(heads, point, (this.#owners[at]! % INDEXES) + INDEX_MIN, this.#counts[at]!)
-  }
-
-  /** Writes the chain that begins at `head` into `point`, in rising order. */
-  fill(head: number, point: Point): void {
-    let size = 0
-    for (let at = head; at !== NONE; at = this.#nexts[at]!) {
-      if (size >= point.keys.length) growPoint(point)
-      const key = (this.#owners[at]! % INDEXES) + INDEX_MIN
-      let place = size++
-      // Insertion: chains are short, and durations of one endpoint lie near each other.
-      for (; place > 0 && point.keys[place - 1]! > key; place--) {
-        point.keys[place] = point.keys[place - 1]!
-        point.counts[place] = point.counts[place - 1]!
-      }
-      point.keys[place] = key
-      point.counts[place] = this.#counts[at]!
+  /** Puts the buckets of `points` points in order; nothing may be added afterwards. */
+  sort(points: number): void {
+    this.#reserve(points)
+    const starts = this.#starts
+    const slots = this.#slots
+    starts.fill(0, 0, points + 2)
+    // Counted two places further on, starts[p + 1] serves as p's next free place, and is its end.
+    for (let at = 0; at < slots.length; at += 2)
+      if (slots[at] !== 0) starts[Math.floor((slots[at]! - 1) / INDEXES) + 2]!++
+    for (let point = 2; point < points + 2; point++) starts[point]! += starts[point - 1]!
+    for (let at = 0; at < slots.length; at += 2) {
+      if (slots[at] === 0) continue
+      const owner = slots[at]! - 1
+      const place = starts[Math.floor(owner / INDEXES) + 1]!++
+      this.#keys[place] = (owner % INDEXES) + INDEX_MIN
+      this.#counts[place] = slots[at + 1]!
     }
-    point.buckets = size
+    for (let point = 0; point < points; point++) this.#order(starts[point]!, starts[point + 1]!)
   }
 
-  #grow(): void {
-    const size = this.#owners.length * 2
-    const owners = new Uint32Array(size)
-    const counts = new Uint32Array(size)
-    const nexts = new Int32Array(size)
-    owners.set(this.#owners)
-    counts.set(this.#counts)
-    nexts.set(this.#nexts)
-    this.#owners = owners
-    this.#counts = counts
-    this.#nexts = nexts
+  /** Adds the buckets of `point`, sorted before, to those of `to` in `other`. */
+  addTo(point: number, other: Buckets, to: number): void {
+    for (let i = this.#starts[point]!; i < this.#starts[point + 1]!; i++)
+      other.add(to, this.#keys[i]!, this.#counts[i]!)
+  }
+
+  /** Writes the buckets of `point`, sorted before, into `out` in rising order. */
+  fill(point: number, out: Point): void {
+    const start = this.#starts[point]!
+    const size = this.#starts[point + 1]! - start
+    while (out.keys.length < size) growPoint(out)
+    for (let i = 0; i < size; i++) {
+      out.keys[i] = this.#keys[start + i]!
+      out.counts[i] = this.#counts[start + i]!
+    }
+    out.buckets = size
+  }
+
+  /** Sorts [start, end) by key, by insertion: a point's buckets are few. */
+  #order(start: number, end: number): void {
+    const keys = this.#keys
+    const counts = this.#counts
+    for (let from = start + 1; from < end; from++) {
+      const key = keys[from]!
+      const count = counts[from]!
+      let at = from
+      for (; at > start && keys[at - 1]! > key; at--) {
+        keys[at] = keys[at - 1]!
+        counts[at] = counts[at - 1]!
+      }
+      keys[at] = key
+      counts[at] = count
+    }
+  }
+
+  #reserve(points: number): void {
+    if (this.#starts.length < points + 2) this.#starts = new Uint32Array((points + 2) * 2)
+    if (this.#keys.length >= this.#size) return
+    this.#keys = new Int16Array(this.#size * 2)
+    this.#counts = new Uint32Array(this.#size * 2)
   }
 
   #widen(): void {
-    const slots = new Uint32Array(this.#slots.length * 2)
-    const mask = slots.length - 1
-    for (let bucket = 0; bucket < this.size; bucket++) {
-      let at = hashOf(this.#owners[bucket]!) & mask
-      while (slots[at] !== 0) at = (at + 1) & mask
-      slots[at] = bucket + 1
+    const old = this.#slots
+    const slots = new Uint32Array(old.length * 2)
+    const mask = slots.length - 2
+    for (let from = 0; from < old.length; from += 2) {
+      if (old[from] === 0) continue
+      let at = hashOf(old[from]!) & mask
+      while (slots[at] !== 0) at = (at + 2) & mask
+      slots[at] = old[from]!
+      slots[at + 1] = old[from + 1]!
     }
     this.#slots = slots
   }
 }
 
+/** Its lowest bit is not used: a bucket is two words. */
 function hashOf(owner: number): number {
   const hash = Math.imul(owner, 0x9e37_79b1)
   return hash ^ (hash >>> 15)

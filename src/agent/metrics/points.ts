@@ -108,6 +108,7 @@ export class Points {
   }
 
   #closeSecond(window: Window): void {
+    window.buckets.sort(window.size)
     const minute = this.#minutes.at(Math.floor(window.time / MINUTE) * MINUTE)
     for (let i = 0; i < window.size; i++) {
       window.keyOf(i, this.#key)
@@ -117,6 +118,7 @@ export class Points {
   }
 
   #closeMinute(window: Window): void {
+    window.buckets.sort(window.size)
     this.#emitWindow(window, this.#minuteEnds, MINUTE)
   }
 
@@ -134,6 +136,7 @@ export class Points {
       key.fill(0, away, away + 4)
       window.addTo(i, ends, key)
     }
+    ends.buckets.sort(ends.size)
     for (let i = 0; i < ends.size; i++) {
       ends.keyOf(i, key)
       this.#emitPoint(ends, i, { table: 'application', seconds })
@@ -243,7 +246,7 @@ function count(window: Window, point: number, call: Call): void {
     sums[at + RRT_SUM]! += duration
     sums[at + RRT_COUNT]!++
     if (duration > sums[at + RRT_MAX]!) sums[at + RRT_MAX] = duration
-    window.buckets.add(window.heads, point, latencyIndex(duration), 1)
+    window.buckets.add(point, latencyIndex(duration), 1)
   }
   if (call.status === STATUS.clientError) sums[at + CLIENT_ERROR]!++
   else if (call.status === STATUS.serverError) sums[at + SERVER_ERROR]!++
