@@ -1,5 +1,5 @@
 /** Puts the kernel programs in place: which family, how large a ring, whom they never show. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import socketPath from '../../../embed/socket.bpf.o' with { type: 'file' }
 import syscallPath from '../../../embed/syscall.bpf.o' with { type: 'file' }
 import type { Sample } from '../../lib/counters.ts'
@@ -45,6 +45,7 @@ export class Capture {
   readonly #object: BpfObject
   readonly #mappings = new Mappings()
   readonly #generation: Int32Array
+  readonly #muted = new Set<number>()
   readonly #processors = libbpf().libbpf_num_possible_cpus()
 
   constructor(object: BpfObject, family: Family) {
@@ -65,6 +66,8 @@ export class Capture {
 
   /** Mutes a process, whatever it listens on, and whoever of this host talks to it. */
   muteProcess(processId: number): void {
+    this.#forgetEnded()
+    this.#muted.add(processId)
     const { bpf_map_update_elem: update } = libbpf()
     const yes = Uint8Array.of(1)
     update(this.#object.mapFd('muted_processes'), Uint32Array.of(processId), yes, 0)
@@ -74,6 +77,16 @@ export class Capture {
       update(this.#object.mapFd('muted_ends'), BigUint64Array.of(end), yes, 0)
     }
     Atomics.add(this.#generation, 0, 1)
+  }
+
+  /** A number that a muted process left behind must not mute the next one that gets it. */
+  #forgetEnded(): void {
+    for (const processId of this.#muted) {
+      if (existsSync(`/proc/${processId}`)) continue
+      this.#muted.delete(processId)
+      const fd = this.#object.mapFd('muted_processes')
+      libbpf().bpf_map_delete_elem(fd, Uint32Array.of(processId))
+    }
   }
 
   /** Reads the kernel's counters: a few system calls, so at most every second or so. */
@@ -142,8 +155,9 @@ export function openCapture(options: CaptureOptions): Capture {
 
 function open(family: Family, options: CaptureOptions): Capture {
   logLines.length = 0
-  const object = new BpfObject(readFileSync(OBJECTS[family]))
+  let object: BpfObject | undefined
   try {
+    object = new BpfObject(readFileSync(OBJECTS[family]))
     object.resize('ring', options.ringBytes ?? RING_BYTES_DEFAULT)
     object.resize('scratches', 2 * libbpf().libbpf_num_possible_cpus())
     const settings = object.settings(SETTINGS_SIZE)
@@ -157,7 +171,7 @@ function open(family: Family, options: CaptureOptions): Capture {
     object.attach()
     return capture
   } catch (error) {
-    object.close()
+    object?.close()
     throw error instanceof MetaflowError ? error : loadFailure(error, logLines)
   }
 }

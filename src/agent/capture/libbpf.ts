@@ -2,6 +2,7 @@
 import libbpfPath from '../../../embed/libbpf.so.1' with { type: 'file' }
 import libelfPath from '../../../embed/libelf.so.1' with { type: 'file' }
 import libzPath from '../../../embed/libz.so.1' with { type: 'file' }
+import { MetaflowError, sentenceOf } from '../../lib/errors.ts'
 import {
   addressOf,
   cString,
@@ -29,6 +30,7 @@ const SIGNATURES = {
   bpf_map__max_entries: { args: ['ptr'], returns: 'u32' },
   bpf_map__initial_value: { args: ['ptr', 'ptr'], returns: 'ptr' },
   bpf_map_update_elem: { args: ['i32', 'ptr', 'ptr', 'usize'], returns: 'i32' },
+  bpf_map_delete_elem: { args: ['i32', 'ptr'], returns: 'i32' },
   bpf_map_lookup_elem: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
   bpf_obj_get_info_by_fd: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
 } as const
@@ -48,12 +50,24 @@ let opened: Libbpf | undefined
  */
 export function libbpf(): Libbpf {
   if (opened) return opened
-  openLibrary(libzPath, { zlibVersion: { args: [], returns: 'ptr' } })
-  openLibrary(libelfPath, { elf_version: { args: ['u32'], returns: 'u32' } })
-  const library = openLibrary(libbpfPath, SIGNATURES) as Libbpf
-  library.libbpf_set_print(listen())
-  opened = library
-  return library
+  try {
+    openLibrary(libzPath, { zlibVersion: { args: [], returns: 'ptr' } })
+    openLibrary(libelfPath, { elf_version: { args: ['u32'], returns: 'u32' } })
+    opened = openLibrary(libbpfPath, SIGNATURES) as Libbpf
+  } catch (error) {
+    throw unopened(error)
+  }
+  opened.libbpf_set_print(listen())
+  return opened
+}
+
+function unopened(thrown: unknown): MetaflowError {
+  return new MetaflowError(
+    'failed',
+    `Cannot open the embedded libbpf: ${sentenceOf(thrown)}; the folder for temporary files must ` +
+      'be writable and allow execution (TMPDIR names another)',
+    thrown,
+  )
 }
 
 /** libbpf prints to standard error unless it is given a function: (level, format, va_list). */
