@@ -40,17 +40,26 @@ export function dice(seed: number): () => number {
   }
 }
 
+/** How a request, or its response, of this number is said. */
+export type Speech = (
+  what: 'request' | 'response',
+  number: number,
+  roll: () => number,
+) => Uint8Array
+
 /** What the two said, in time; and how many of the first reports must not be spoilt. */
 export class Talk {
   readonly reports: Report[] = []
   safe = 0
   readonly #plan: Plan
   readonly #roll: () => number
+  readonly #speech: Speech
   readonly #places: Record<Direction, number> = { send: 0, receive: 0 }
   #time = 5_000_000
 
-  constructor(plan: Plan) {
+  constructor(plan: Plan, speech?: Speech) {
     this.#plan = plan
+    this.#speech = speech ?? ((what, number) => this.#inToy(what, number))
     this.#roll = dice(plan.seed)
     let number = 1
     // A pipelining client is one that was seen to do so, without a loss until then.
@@ -96,8 +105,7 @@ export class Talk {
 
   /** Messages in one stretch of bytes, moved by one call or by several. */
   #say(what: 'request' | 'response', numbers: readonly number[]): void {
-    const messages = numbers.flatMap((number) => this.#messages(what, number))
-    const bytes = Buffer.concat(messages.map(encode))
+    const bytes = Buffer.concat(numbers.map((number) => this.#speech(what, number, this.#roll)))
     const direction = (what === 'request') === this.#plan.isClient ? 'send' : 'receive'
     let from = 0
     while (from < bytes.length) {
@@ -113,7 +121,7 @@ export class Talk {
     }
   }
 
-  #messages(what: 'request' | 'response', number: number): Said[] {
+  #inToy(what: 'request' | 'response', number: number): Uint8Array {
     const kind = what === 'request' ? 'Q' : 'R'
     const id = this.#plan.style === 'ids' ? { id: 100 + (number % 50) } : {}
     const size = () => (this.#roll() < 0.2 ? 2000 : Math.floor(this.#roll() * 60))
@@ -121,7 +129,7 @@ export class Talk {
     while (this.#plan.parts && said.length < 3 && this.#roll() < 0.4)
       said.push({ kind, number, ...id, size: size(), isPart: true })
     said.push({ kind, number, ...id, size: size() })
-    return said
+    return Buffer.concat(said.map(encode))
   }
 }
 

@@ -79,6 +79,8 @@ export class Feeder {
     this.#stages.push({ protocol, conversation: protocol.open(this.#session) })
     this.sent.enter(0, this.#stages[0]!.conversation)
     this.received.enter(0, this.#stages[0]!.conversation)
+    this.sent.isAnchored = this.#connection.isFresh
+    this.received.isAnchored = this.#connection.isFresh
     this.#connection.wants = protocol.bytesPerCall
     this.isReading = true
   }
@@ -208,8 +210,7 @@ export class Feeder {
     for (let times = 0; size === AGAIN && times < AGAIN_MAX && this.isReading; times++) {
       message.clear()
       size = side.conversation!.feed(side.sender, bytes, start, message)
-      if ((size > 0 || size === AGAIN) && message.kind !== 'none')
-        this.#tell(side, bytes, start, end)
+      if (size > 0 || size === AGAIN) this.#tell(side, bytes, start, end)
     }
     if (size <= 0) counters.dropped.datagram++
     return size > 0
@@ -263,7 +264,7 @@ export class Feeder {
         return end
       }
       const next = at + Math.max(size, 0)
-      if (message.kind !== 'none' && !this.#tell(side, bytes, at, next)) return end
+      if (!this.#tell(side, bytes, at, next)) return end
       if (next > end) side.unseen = next - end
       at = Math.min(next, end)
     }
@@ -274,6 +275,10 @@ export class Feeder {
   #tell(side: Side, bytes: Uint8Array, at: number, next: number): boolean {
     const room = this.#room
     const { message, mark } = room
+    if (message.kind === 'none') {
+      side.isAnchored &&= side.isPartial
+      return true
+    }
     if (!side.isPartial) side.isInterrupted = false
     side.isPartial = !message.last
     side.isAnchored = true
@@ -301,7 +306,7 @@ export class Feeder {
    */
   #mustHold(side: Side, at: number): boolean {
     if (this.#isForced || side.isPartial || this.#session.isAwaited(side.direction)) return false
-    if (!this.#connection.isFresh && !this.otherOf(side).isAnchored) return false
+    if (!this.otherOf(side).isAnchored) return false
     const { mark } = this.#room
     if (this.#isBuffered) side.markAt(at, mark)
     side.heldAt = mark.time

@@ -21,7 +21,7 @@ export class Side implements Holder {
   unseen = 0
   /** Parts of the message told last are still to come. */
   isPartial = false
-  /** Read from a message's beginning on and without a hole: what comes late must come next. */
+  /** All it said was told, without a hole: what is reported late can only come next. */
   isAnchored = false
   /** The other side spoke since the message that is not whole yet began. */
   isInterrupted = false
