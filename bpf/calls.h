@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Where a system call's arguments say that the bytes are. */
-#ifndef METAFLOW_CALLS_H
-#define METAFLOW_CALLS_H
+#pragma once
 
 #include "capture.h"
 
 #define MESSAGE_STRIDE sizeof(struct user_messages)
 
-static __always_inline void describe_message(struct call *call, __u64 at)
+INLINE void describe_message(struct call *call, __u64 at)
 {
 	struct user_message message = {};
 
@@ -21,7 +20,7 @@ static __always_inline void describe_message(struct call *call, __u64 at)
 }
 
 /* False where the call's arguments do not say which bytes were moved in that direction. */
-static __always_inline bool describe(struct call *call, struct pt_regs *regs, __u64 number)
+INLINE bool describe(struct call *call, struct pt_regs *regs, __u64 number)
 {
 	bool sends = call->direction == SEND;
 
@@ -44,14 +43,7 @@ static __always_inline bool describe(struct call *call, struct pt_regs *regs, __
 	return true;
 }
 
-static __always_inline bool is_vector_call(__u64 number)
+INLINE bool is_vector_call(__u64 number)
 {
 	return number == CALL_SENDMMSG || number == CALL_RECVMMSG;
 }
-
-static __always_inline bool is_splice_call(__u64 number)
-{
-	return number == CALL_SENDFILE || number == CALL_SPLICE;
-}
-
-#endif

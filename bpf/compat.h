@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* What differs between kernels and processors, each with its reason. */
-#ifndef METAFLOW_COMPAT_H
-#define METAFLOW_COMPAT_H
+#pragma once
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "types.h"
+
+#define INLINE static __always_inline
 
 #if defined(__TARGET_ARCH_x86)
 
@@ -65,9 +66,7 @@ enum call_number {
 #define MODE_SOCKET 0140000
 
 /* A receive that meets the peer's FIN steps over it: one more than the bytes it answers. */
-static __always_inline __u32 without_fin(__u32 copied, __u32 next, unsigned long flags)
+INLINE __u32 without_fin(__u32 copied, __u32 next, unsigned long flags)
 {
 	return flags & FLAG_DONE && copied == next ? copied - 1 : copied;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* What travels between the kernel and src/agent/capture: layout.ts holds the same offsets. */
-#ifndef METAFLOW_EVENTS_H
-#define METAFLOW_EVENTS_H
+#pragma once
 
 #include "types.h"
 
@@ -63,5 +62,3 @@ enum counter {
 struct control {
 	__u32 generation; /* moves when a verdict or a mute changed: sockets read theirs again */
 };
-
-#endif

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Settings and maps that both hook families share. User space may resize maps before loading. */
-#ifndef METAFLOW_MAPS_H
-#define METAFLOW_MAPS_H
+#pragma once
 
 #include "events.h"
 
 #include <bpf/bpf_helpers.h>
 
 struct settings {
-	__u32 quiet_ticks;     /* an ignored socket that was quiet for so many jiffies is tried again */
+	__u32 quiet_ticks;     /* jiffies of quiet after which an ignored socket is tried again */
 	__u32 undecided_bytes; /* of a call handed over until the socket has a verdict */
 };
 
@@ -55,7 +54,7 @@ struct thread {
 
 struct scratch {
 	struct event event;
-	/* Twice as long as what is used: the verifier adds the largest offset to the largest length. */
+	/* Twice what is used: the verifier adds the largest offset to the largest length. */
 	__u8 bytes[2 * BYTES_ALL];
 	/* The stack has 512 bytes for a whole chain of calls: what is large lies here. */
 	struct user_iovec vectors[IOVECS_MAX];
@@ -78,13 +77,11 @@ struct {
 
 MAP(control, BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, 1, __u32, struct control);
 MAP(counters, BPF_MAP_TYPE_PERCPU_ARRAY, 0, COUNTERS, __u32, __u64);
-/* Socket key -> bytes per call. The least recently used gives way: its socket keeps what it read. */
+/* Socket key -> bytes per call. The least used gives way: its socket keeps what it read. */
 MAP(verdicts, BPF_MAP_TYPE_LRU_HASH, 0, 65536, __u64, __u32);
 MAP(muted_processes, BPF_MAP_TYPE_HASH, 0, 1024, __u32, __u8);
 /* network << 32 | port << 16 | other end's port (0: whoever connects): ends of muted processes. */
 MAP(muted_ends, BPF_MAP_TYPE_LRU_HASH, 0, 4096, __u64, __u8);
-/* Where an event is put together: one for each direction and processor (user space sets how many). */
+/* Where events are put together: one for each direction and processor, as user space sets. */
 MAP(scratches, BPF_MAP_TYPE_ARRAY, 0, 2, __u32, struct scratch);
 MAP(threads, BPF_MAP_TYPE_TASK_STORAGE, BPF_F_NO_PREALLOC, 0, int, struct thread);
-
-#endif

@@ -14,13 +14,13 @@
 
 #define READ(sk, field) ((sk)->field)
 
-static __always_inline __u32 network_of(struct sock *sk)
+INLINE __u32 network_of(struct sock *sk)
 {
 	return sk->__sk_common.skc_net.net->ns.inum;
 }
 
 /* Two loads: the helper costs 30 ns more. */
-static __always_inline void copy_command(struct event *event)
+INLINE void copy_command(struct event *event)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
@@ -28,14 +28,15 @@ static __always_inline void copy_command(struct event *event)
 	((__u64 *)event->command)[1] = ((__u64 *)task->comm)[1];
 }
 
-static __always_inline __u32 tcp_end(struct sock *sk, __u32 direction)
+INLINE __u32 tcp_end(struct sock *sk, __u32 direction)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	unsigned long flags = sk->__sk_common.skc_flags;
 
 	if (!tcp)
 		return 0;
 	return direction == SEND ? tcp->write_seq
-				 : without_fin(tcp->copied_seq, tcp->rcv_nxt, sk->__sk_common.skc_flags);
+				 : without_fin(tcp->copied_seq, tcp->rcv_nxt, flags);
 }
 
 #include "calls.h"
@@ -44,7 +45,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 MAP(states, BPF_MAP_TYPE_SK_STORAGE, BPF_F_NO_PREALLOC, 0, int, struct socket_state);
 
-static __always_inline struct socket_state *state_of(struct sock *sk)
+INLINE struct socket_state *state_of(struct sock *sk)
 {
 	struct socket_state *state = bpf_sk_storage_get(&states, sk, 0, 0);
 
@@ -65,8 +66,7 @@ static __always_inline struct socket_state *state_of(struct sock *sk)
  * last, as long as the call goes on: its end is the last message, an error, or a short write. The
  * entry before must carry the length that was seen there.
  */
-static __always_inline __u32 next_index(struct call *call, struct pt_regs *regs,
-					struct thread *thread, __u64 key)
+INLINE __u32 next_index(struct call *call, struct pt_regs *regs, struct thread *thread, __u64 key)
 {
 	__u64 vector = ARGUMENT_2(regs);
 	__u32 index = 0, before = 0;
@@ -86,8 +86,7 @@ static __always_inline __u32 next_index(struct call *call, struct pt_regs *regs,
 	return index;
 }
 
-static __always_inline void describe_next(struct call *call, struct pt_regs *regs,
-					  struct thread *thread, __u64 key)
+INLINE void describe_next(struct call *call, struct pt_regs *regs, struct thread *thread, __u64 key)
 {
 	__u32 index = next_index(call, regs, thread, key);
 	struct user_iovec vectors[IOVECS_MAX] = {};
@@ -105,7 +104,7 @@ static __always_inline void describe_next(struct call *call, struct pt_regs *reg
 }
 
 /* A call that moved nothing: it ends a vector of messages, or is an empty one in its middle. */
-static __always_inline int nothing(struct sock *sk, int result, __u32 direction)
+INLINE int nothing(struct sock *sk, int result, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -123,8 +122,8 @@ static __always_inline int nothing(struct sock *sk, int result, __u32 direction)
 	return 0;
 }
 
-static __always_inline void describe_call(struct call *call, struct task_struct *task,
-					  struct thread *thread, __u64 key)
+INLINE void describe_call(struct call *call, struct task_struct *task,
+			  struct thread *thread, __u64 key)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	__u64 number = CALL_NUMBER(regs);
@@ -136,13 +135,14 @@ static __always_inline void describe_call(struct call *call, struct task_struct 
 	else if (is_vector_call(number) && thread)
 		describe_next(call, regs, thread, key);
 	else if (!describe(call, regs, number))
-		count(is_splice_call(number) ? COUNT_SPLICED : COUNT_ASYNC);
-	/* The hook runs before the peer's address is copied out: what lies there is an older one. */
+		count(number == CALL_SENDFILE || number == CALL_SPLICE ? COUNT_SPLICED
+								      : COUNT_ASYNC);
+	/* The hook runs before the peer's address is copied out: an older one lies there. */
 	if (call->direction == RECEIVE)
 		call->name = 0;
 }
 
-static __always_inline int moved(struct sock *sk, int result, int flags, __u32 direction)
+INLINE int moved(struct sock *sk, int result, int flags, __u32 direction)
 {
 	if (result <= 0)
 		return nothing(sk, result, direction);
@@ -182,14 +182,12 @@ int BPF_PROG(received, struct sock *sk, int result, int flags)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(changed, struct sock *sk, int before, int after)
 {
-	__u8 role = role_after(before, after);
-
 	if (sk->sk_protocol != PROTOCOL_TCP)
 		return 0;
 	if (after == STATE_LISTEN)
 		mute_listener(sk);
 	if (after == STATE_ESTABLISHED || after == STATE_SYN_SENT)
-		begin(sk, state_of(sk), role);
+		begin(sk, state_of(sk), role_after(before, after));
 	return 0;
 }
 

@@ -15,17 +15,17 @@
 
 #define READ(sk, field) BPF_CORE_READ(sk, field)
 
-static __always_inline __u32 network_of(struct sock *sk)
+INLINE __u32 network_of(struct sock *sk)
 {
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
-static __always_inline void copy_command(struct event *event)
+INLINE void copy_command(struct event *event)
 {
 	bpf_get_current_comm(event->command, sizeof(event->command));
 }
 
-static __always_inline __u32 tcp_end(struct sock *sk, __u32 direction)
+INLINE __u32 tcp_end(struct sock *sk, __u32 direction)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 
@@ -50,7 +50,7 @@ struct found {
 	__u64 inode;
 };
 
-static __always_inline struct found socket_at(struct task_struct *task, __u32 descriptor)
+INLINE struct found socket_at(struct task_struct *task, __u32 descriptor)
 {
 	struct found found = {};
 	struct fdtable *table = task->files->fdt;
@@ -68,7 +68,7 @@ static __always_inline struct found socket_at(struct task_struct *task, __u32 de
 	return found;
 }
 
-static __always_inline struct socket_state *state_made(struct sock *sk, struct socket_state *fresh)
+INLINE struct socket_state *state_made(struct sock *sk, struct socket_state *fresh)
 {
 	__u64 address = (__u64)sk;
 
@@ -76,7 +76,7 @@ static __always_inline struct socket_state *state_made(struct sock *sk, struct s
 	return bpf_map_lookup_elem(&states, &address);
 }
 
-static __always_inline struct socket_state *state_of(struct found *found)
+INLINE struct socket_state *state_of(struct found *found)
 {
 	__u64 address = (__u64)found->sk;
 	struct socket_state *state = bpf_map_lookup_elem(&states, &address);
@@ -96,7 +96,7 @@ static __always_inline struct socket_state *state_of(struct found *found)
 }
 
 /* A connection's state made at its birth, where the socket may be asked for its cookie. */
-static __always_inline struct socket_state *state_born(struct sock *sk)
+INLINE struct socket_state *state_born(struct sock *sk)
 {
 	__u64 address = (__u64)sk;
 	struct socket_state *state = bpf_map_lookup_elem(&states, &address);
@@ -160,36 +160,46 @@ static long report_message(__u32 index, struct exit *exit)
 	return 0;
 }
 
-static __always_inline bool is_send_call(__u64 number)
+/* -1 for calls that move no bytes of a socket. Splice may be either: its source is tried first. */
+INLINE int direction_of(__u64 number)
 {
-	return number == CALL_WRITE || number == CALL_SENDTO || number == CALL_SENDMSG ||
-	       number == CALL_WRITEV || number == CALL_SENDFILE || number == CALL_SENDMMSG ||
-	       number == CALL_PWRITEV2;
+	switch (number) {
+	case CALL_READ: case CALL_READV: case CALL_PREADV2: case CALL_SPLICE:
+	case CALL_RECVFROM: case CALL_RECVMSG: case CALL_RECVMMSG:
+		return RECEIVE;
+	case CALL_WRITE: case CALL_WRITEV: case CALL_PWRITEV2: case CALL_SENDFILE:
+	case CALL_SENDTO: case CALL_SENDMSG: case CALL_SENDMMSG:
+		return SEND;
+	default:
+		return -1;
+	}
 }
 
-static __always_inline bool is_receive_call(__u64 number)
-{
-	return number == CALL_READ || number == CALL_RECVFROM || number == CALL_RECVMSG ||
-	       number == CALL_READV || number == CALL_RECVMMSG || number == CALL_PREADV2;
-}
-
-static __always_inline __u32 flags_of(struct pt_regs *regs, __u64 number)
+INLINE __u32 flags_of(struct pt_regs *regs, __u64 number)
 {
 	if (number == CALL_RECVMSG)
 		return ARGUMENT_3(regs);
 	return number == CALL_RECVFROM || number == CALL_RECVMMSG ? ARGUMENT_4(regs) : 0;
 }
 
-static __always_inline int moved(struct task_struct *task, struct pt_regs *regs, long result,
-				 struct exit *exit, __u32 descriptor)
+INLINE int moved(struct pt_regs *regs, long result, struct exit *exit)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 number = CALL_NUMBER(regs);
 	__u32 flags = flags_of(regs, number);
 	struct call call = { .direction = exit->direction, .size = result };
 
+	if (IS_COMPAT(task)) {
+		count(COUNT_COMPAT);
+		return 0;
+	}
 	if (flags & (MESSAGE_PEEK | MESSAGE_ERRQUEUE | MESSAGE_OOB))
 		return 0;
-	exit->found = socket_at(task, descriptor);
+	exit->found = socket_at(task, ARGUMENT_1(regs));
+	if (!exit->found.sk && number == CALL_SPLICE) {
+		exit->direction = call.direction = SEND;
+		exit->found = socket_at(task, ARGUMENT_3(regs));
+	}
 	struct sock *sk = exit->found.sk;
 	if (!sk || !is_captured(sk, result))
 		return 0;
@@ -209,22 +219,12 @@ static __always_inline int moved(struct task_struct *task, struct pt_regs *regs,
 SEC("tp_btf/sys_exit")
 int BPF_PROG(left, struct pt_regs *regs, long result)
 {
-	__u64 number = CALL_NUMBER(regs);
-	struct exit exit = {};
+	struct exit exit = { .direction = direction_of(CALL_NUMBER(regs)) };
 
-	if (result <= 0)
-		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
-	bool receives = is_receive_call(number) || number == CALL_SPLICE;
-	if (number == CALL_IO_URING_ENTER)
+	if (result > 0 && CALL_NUMBER(regs) == CALL_IO_URING_ENTER)
 		count(COUNT_URING_CALLS);
-	if (!receives && !is_send_call(number))
-		return 0;
-	exit.direction = receives ? RECEIVE : SEND;
-	if (IS_COMPAT(task))
-		count(COUNT_COMPAT);
-	else
-		moved(task, regs, result, &exit, ARGUMENT_1(regs));
+	if (result > 0 && exit.direction != (__u32)-1)
+		moved(regs, result, &exit);
 	return 0;
 }
 

@@ -3,8 +3,7 @@
  * The kernel's structures, cut down to the fields that are read. libbpf moves every access to where
  * the running kernel keeps the field (CO-RE), so no vmlinux.h of one machine is needed to build.
  */
-#ifndef METAFLOW_TYPES_H
-#define METAFLOW_TYPES_H
+#pragma once
 
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -12,46 +11,19 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct ns_common {
-	unsigned int inum;
-};
-
-struct net {
-	struct ns_common ns;
-};
-
-typedef struct {
-	struct net *net;
-} possible_net_t;
-
-struct in6_addr {
-	union {
-		__be32 u6_addr32[4];
-	} in6_u;
-};
-
-typedef struct {
-	__s64 counter;
-} atomic64_t;
+struct ns_common { unsigned int inum; };
+struct net { struct ns_common ns; };
+typedef struct { struct net *net; } possible_net_t;
+typedef struct { __s64 counter; } atomic64_t;
+struct in6_addr { union { __be32 u6_addr32[4]; } in6_u; };
 
 struct sock_common {
-	union {
-		struct {
-			__be32 skc_daddr;
-			__be32 skc_rcv_saddr;
-		};
-	};
-	union {
-		struct {
-			__be16 skc_dport;
-			__u16 skc_num;
-		};
-	};
+	union { struct { __be32 skc_daddr, skc_rcv_saddr; }; };
+	union { struct { __be16 skc_dport; __u16 skc_num; }; };
 	unsigned short skc_family;
 	possible_net_t skc_net;
 	unsigned long skc_flags;
-	struct in6_addr skc_v6_daddr;
-	struct in6_addr skc_v6_rcv_saddr;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
 };
 
@@ -61,41 +33,18 @@ struct sock {
 	__u8 sk_kern_sock : 1;
 };
 
-struct inet_connection_sock {
-	const void *icsk_ulp_ops;
-};
-
-struct tcp_sock {
-	struct inet_connection_sock inet_conn;
-	__u32 copied_seq, write_seq, rcv_nxt;
-};
-
-struct socket {
-	struct sock *sk;
-};
-
-struct inode {
-	unsigned short i_mode;
-	unsigned long i_ino;
-};
-
-struct file {
-	struct inode *f_inode;
-	void *private_data;
-};
+struct tcp_sock { __u32 copied_seq, write_seq, rcv_nxt; };
+struct socket { struct sock *sk; };
+struct inode { unsigned short i_mode; unsigned long i_ino; };
+struct file { struct inode *f_inode; void *private_data; };
 
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
 };
 
-struct files_struct {
-	struct fdtable *fdt;
-};
-
-struct thread_info {
-	__u32 status;
-};
+struct files_struct { struct fdtable *fdt; };
+struct thread_info { __u32 status; };
 
 struct task_struct {
 	struct thread_info thread_info;
@@ -110,10 +59,7 @@ struct pt_regs {
 #pragma clang attribute pop
 
 /* What user space hands to system calls: laid out by the 64-bit ABI, never moved. */
-struct user_iovec {
-	__u64 base;
-	__u64 length;
-};
+struct user_iovec { __u64 base, length; };
 
 struct user_message {
 	__u64 name, name_length;
@@ -125,8 +71,7 @@ struct user_message {
 /* struct mmsghdr: a message and the bytes it moved. */
 struct user_messages {
 	struct user_message message;
-	__u32 length;
-	__u32 padding;
+	__u32 length, padding;
 };
 
 struct user_address {
@@ -135,5 +80,3 @@ struct user_address {
 	__be32 ipv4_or_flow;
 	__be32 ipv6[4];
 };
-
-#endif

@@ -49,6 +49,18 @@ describe.skipIf(why !== undefined).each([...FAMILIES])('capture by %s hooks', (f
     expect(counts.iovecs_cut).toBe(1)
   })
 
+  test('makes holes of what sendfile and splice moved, as far as its hooks see them', async () => {
+    const holes = async (scenario: string): Promise<unknown[]> => {
+      const { seen } = await watcher.watch(scenario)
+      const without = data(seen).filter((one) => one.bytes === undefined)
+      return without.map(({ direction, size }) => `${direction} ${size}`)
+    }
+    expect(await holes('sendfile')).toEqual(['send 3000'])
+    // A splice from a socket passes the socket hooks by: a step in the sequence tells of it.
+    const spliced = family === 'syscall' ? ['send 500', 'receive 500'] : ['send 500']
+    expect(await holes('splice')).toEqual(spliced)
+  })
+
   test('shows no bytes where MSG_TRUNC drops them, and the part of a datagram that fitted', async () => {
     const stream = await watcher.watch('truncated', 'tcp4')
     const received = data(stream.seen).filter((one) => one.direction === 'receive')
