@@ -29,7 +29,7 @@ export type Replayed = {
 }
 
 /** Runs a capture through all rooms of the agent, as its Worker does. */
-export function replayToBlocks(path: string): Replayed {
+export function replayToBlocks(path: string, onBlock?: (block: Uint8Array) => void): Replayed {
   const names = new NameTable()
   let now = 0
   let calls = 0
@@ -38,6 +38,7 @@ export function replayToBlocks(path: string): Replayed {
   const emit = (block: Uint8Array): void => {
     blocks++
     blockBytes += block.length
+    onBlock?.(block)
   }
   const clock = { wall: () => now, monotonic: () => now }
   const utc = new Utc(clock)
