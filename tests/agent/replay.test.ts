@@ -88,6 +88,34 @@ test.skipIf(!isThere)('replay reads redis/redis-debug as told', async () => {
   expect(lines).toEqual(told as typeof lines)
 })
 
+test.skipIf(!isThere)(
+  'replay reads http/client-ip as told, a cut head as far as it goes',
+  async () => {
+    const [asked = '', answered = ''] = resultOf('http/client-ip')
+    const field = (line: string, name: string): string =>
+      new RegExp(`${name}: .*?"(.*?)"`).exec(line)![1]!
+    const read: string[][] = []
+    await replay({
+      path: join(PCAP, 'http/client-ip.pcap'),
+      onMessage: (call) => {
+        const texts = ['request_resource', 'request_domain', 'trace_id', 'span_id'] as const
+        read.push(texts.map((name) => textOf(call, name)))
+        read.push([textOf(call, 'http_proxy_client'), textOf(call, 'endpoint')])
+        read.push([String(call.code)])
+      },
+    })
+    expect(answered).toContain('status_code: Some(200)')
+    expect(read).toEqual([
+      ['path', 'host', 'trace_ids', 'span_id'].map((name) => field(asked, name)),
+      [field(asked, 'client_ip'), field(asked, 'endpoint')],
+      ['NaN'],
+      ['', '', '', ''],
+      ['', ''],
+      ['200'],
+    ])
+  },
+)
+
 const COMMANDS: Readonly<Record<number, string>> = {
   1: 'COM_QUIT',
   3: 'COM_QUERY',
