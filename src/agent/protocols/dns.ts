@@ -167,9 +167,17 @@ function scoreAt(head: Uint8Array, start: number, end: number, sender: Sender): 
   if (!isHeader(head, seen) || u16(head, start + 4) !== 1) return 0
   if (head[start + 2]! >= RESPONSE !== (sender === 'server')) return 0
   const type = nameEnd(head, start + HEADER_SIZE, seen.end)
-  if (type < 0 || type + 4 > seen.end || u16(head, type) === 0) return 0
+  if (type < 0 || type + 4 > seen.end) return head.length < end ? cutScore(head, start) : 0
+  if (u16(head, type) === 0) return 0
   const group = u16(head, type + 2)
   return group === INTERNET || group === CHAOS || group === HESIOD || group === ANY ? 90 : 0
+}
+
+/** A question that is not all here yet, by a stream: it has no answer, at most EDNS and a key. */
+function cutScore(head: Uint8Array, start: number): number {
+  const isResponse = head[start + 2]! >= RESPONSE
+  const others = u16(head, start + 6) | u16(head, start + 8)
+  return !isResponse && others === 0 && u16(head, start + 10) <= 2 ? 40 : 0
 }
 
 const RESPONSE = 0x80

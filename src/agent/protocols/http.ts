@@ -75,6 +75,8 @@ const AGAIN_BYTES_MAX = 2048
 const CHUNK_LINE_BYTES_MAX = 4096
 const TRAILERS_BYTES_MAX = 8192
 const CHUNK_DIGITS_MAX = 12
+/** Answer of `#next`: the next message begins here. */
+const NEXT = -1000
 
 const head = new Head()
 
@@ -86,7 +88,7 @@ class HttpConversation implements Conversation {
   #clientSeen = 0
   #serverSeen = 0
   #switched = false
-  #next = ''
+  #upgrade = ''
   /** Requests that wait for their response, and whether there was ever more than one. */
   #waiting = 0
   #pipelined = false
@@ -100,11 +102,13 @@ class HttpConversation implements Conversation {
     const state = sender === 'client' ? this.#client : this.#server
     if (state === CHUNK) return this.#chunk(sender, bytes, start, message)
     if (this.#switched) {
-      message.next = this.#next
+      message.next = this.#upgrade
       return SWITCH
     }
-    if (state === LOOSE && !this.#isNext(sender, bytes, start))
-      return this.#pipelined ? WRONG : bytes.length - start
+    if (state === LOOSE) {
+      const next = this.#next(sender, bytes, start)
+      if (next !== NEXT) return next
+    }
     if (bytes[start] === CR || bytes[start] === LF) return emptyLines(bytes, start)
     if (this.#isSeen(sender, bytes, start)) return moreOfHead(bytes, start)
     const size =
@@ -133,21 +137,26 @@ class HttpConversation implements Conversation {
     this.#clientSeen = 0
     this.#serverSeen = 0
     this.#switched = false
-    this.#next = ''
+    this.#upgrade = ''
     this.#waiting = 0
-    this.#pipelined = false
+    // Who pipelined once may do so where it is not seen.
   }
 
   /**
-   * Whether bytes in a message of unknown end begin the next one. Without pipelining a client asks
-   * again only when it has the whole response, so that what begins like a response while one is
-   * owed is one.
+   * Whether bytes behind a message of unknown end begin the next one: NEXT, or how many of them go
+   * by, or MORE, WRONG. Without pipelining a client asks again only when it has the whole response,
+   * so that a server that owes one, and a client that is owed none, can only begin a message.
    */
-  #isNext(sender: Sender, bytes: Uint8Array, start: number): boolean {
-    if (this.#pipelined) return false
-    const owed = this.#link.pending(NO_ID) !== NO_TAG
-    if (sender === 'server') return owed && isVersion(bytes, start)
-    return !owed && requestScore(bytes, start) > 0
+  #next(sender: Sender, bytes: Uint8Array, start: number): number {
+    if (this.#pipelined) return WRONG
+    if (sender === 'server') {
+      if (this.#link.pending(NO_ID) === NO_TAG) return bytes.length - start
+      const code = statusAt(bytes, start)
+      return code > 0 ? NEXT : code
+    }
+    if (this.#waiting > 0) return bytes.length - start
+    if (methodEnd(bytes, start) === NO_END) return MORE
+    return requestScore(bytes, start) > 0 ? NEXT : WRONG
   }
 
   #request(bytes: Uint8Array, start: number, message: Message): number {
@@ -238,7 +247,7 @@ class HttpConversation implements Conversation {
     if (head.contentLength >= 0) message.length = head.contentLength
     if (code === SWITCHING || (asked === CONNECT && code < 300)) {
       this.#switched = true
-      this.#next = head.upgrade
+      this.#upgrade = head.upgrade
       return size
     }
     if (asked === HEAD || code === NO_CONTENT || code === NOT_MODIFIED) return size

@@ -118,9 +118,13 @@ class MysqlConversation implements Conversation {
         : this.#clientPacket(bytes, start, message)
     }
     if (this.#isCompressed) return this.#serverFrame(bytes, start, message)
-    if (this.#isLoose && !this.#isNextAnswer(bytes, start))
-      return this.#pipelined ? WRONG : bytes.length - start
-    this.#isLoose = false
+    if (this.#isLoose) {
+      if (this.#pipelined) return WRONG
+      // Nobody asks before an answer is whole: what comes behind a question answers it.
+      if (this.#link.pending(NO_ID) === NO_TAG) return bytes.length - start
+      if (bytes[start + 3] !== this.#number + 1) return WRONG
+      this.#isLoose = false
+    }
     return this.#isAnswering
       ? this.#packets(bytes, start, message)
       : this.#begin(bytes, start, message)
@@ -131,7 +135,6 @@ class MysqlConversation implements Conversation {
     this.#isAnswering = false
     this.#isLoose = false
     this.#waiting = 0
-    this.#pipelined = false
     this.#isFile = false
     this.#isMet = false
     this.#inner = 0
@@ -235,12 +238,6 @@ class MysqlConversation implements Conversation {
     this.#asked = command
     this.#pipelined ||= this.#waiting > 0
     this.#waiting++
-  }
-
-  /** Without pipelining the next answer is what follows the number of the command that waits. */
-  #isNextAnswer(bytes: Uint8Array, start: number): boolean {
-    const isOwed = this.#link.pending(NO_ID) !== NO_TAG
-    return !this.#pipelined && isOwed && bytes[start + 3] === this.#number + 1
   }
 
   #begin(bytes: Uint8Array, start: number, message: Message): number {

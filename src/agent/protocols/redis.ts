@@ -97,6 +97,11 @@ class RedisConversation implements Conversation {
     this.#link = link
   }
 
+  /**
+   * Behind a message of unknown end bytes go by until the next one: without pipelining a client
+   * asks again only when it has the whole response, so that a server that owes one, and a client
+   * that is owed none, can only begin a message.
+   */
   feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
     if (start >= bytes.length) return MORE
     if (this.#isReplica) {
@@ -105,9 +110,14 @@ class RedisConversation implements Conversation {
     }
     const side = sender === 'client' ? this.#client : this.#server
     if (side.values.left > 0) return rest(side, bytes, start, message)
-    if (side.isLoose && !this.#isNext(sender, bytes, start))
-      return this.#pipelined ? WRONG : bytes.length - start
-    side.isLoose = false
+    if (side.isLoose) {
+      if (this.#pipelined || bytes[start] === 0) return WRONG
+      const isServer = sender === 'server'
+      const isOwed = isServer ? this.#link.pending(NO_ID) !== NO_TAG : this.#waiting > 0
+      if (isOwed !== isServer) return bytes.length - start
+      if (!isServer && bytes[start] !== STAR) return WRONG
+      side.isLoose = false
+    }
     return sender === 'client'
       ? this.#request(bytes, start, message)
       : this.#response(bytes, start, message)
@@ -117,23 +127,12 @@ class RedisConversation implements Conversation {
     this.#client.clear()
     this.#server.clear()
     this.#waiting = 0
-    this.#pipelined = false
     this.#reply = REPLY
     this.#isResp3 = false
     this.#isSubscribed = false
     this.#isMonitor = false
     this.#isReplica = false
     this.#confirmations = 0
-  }
-
-  /**
-   * Whether bytes behind a message of unknown end begin the next one. Without pipelining a client
-   * asks again only when it has the whole response.
-   */
-  #isNext(sender: Sender, bytes: Uint8Array, start: number): boolean {
-    if (this.#pipelined || bytes[start] === 0) return false
-    const owed = this.#link.pending(NO_ID) !== NO_TAG
-    return sender === 'server' ? owed : !owed && bytes[start] === STAR
   }
 
   #request(bytes: Uint8Array, start: number, message: Message): number {

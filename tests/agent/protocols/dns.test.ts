@@ -207,6 +207,7 @@ describe('dns reads', () => {
 test.each([
   ['client', QUERY + A_B, 90],
   ['client', u16(QUERY.length + A_B.length) + QUERY + A_B, 90],
+  ['client', (u16(QUERY.length + A_B.length) + QUERY + A_B).slice(0, 16), 40],
   ['client', QUERY + ask('a.b', RR.a, 2), 0],
   ['client', QUERY, 0],
   ['server', QUERY + A_B, 0],

@@ -370,6 +370,14 @@ const TALKS: Record<string, readonly Step[]> = {
     ['client', GET, ['request GET / v1.1 18']],
     ['server', 'HTTP/1.1 204 x\r\n\r\n', ['response 204 v1.1 18']],
   ],
+  'a start line in pieces behind a hole': [
+    ['client', `GET /a HTTP/1.1\r\nCookie: ${ZEROS}`, ['request GET /a v1.1 cut 325']],
+    ['server', `HTTP/1.1 200 OK\r\nServer: ${ZEROS}`, ['response 200 v1.1 cut 325']],
+    ['client', 'GE', ['0']],
+    ['client', GET, ['request GET / v1.1 18']],
+    ['server', 'HT', ['0']],
+    ['server', 'HTTP/1.1 204 x\r\n\r\n', ['response 204 v1.1 18']],
+  ],
   'a target that runs into a hole': [
     ['client', `GET /long${ZEROS}`, ['request GET /long cut 309']],
     ['client', 'GET / HTTP/1.1\r\n\r\n', ['- 18']],

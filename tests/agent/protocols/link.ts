@@ -16,6 +16,7 @@ export class TestLink implements Link {
   readonly message: Message = new Message()
   readonly conversation: Conversation
   readonly #waiting: Waiting[] = []
+  #feeding: Sender = 'client'
   readonly #begun: Record<Sender, boolean> = { client: false, server: false }
 
   constructor(protocol: Protocol, datagram = false) {
@@ -23,13 +24,16 @@ export class TestLink implements Link {
     this.conversation = protocol.open(this)
   }
 
+  /** Asks for requests of the other sender: a client answers none. */
   pending(id: number): number {
+    if (this.#feeding === 'client') return NO_TAG
     return this.#waiting.find((request) => id === NO_ID || request.id === id)?.tag ?? NO_TAG
   }
 
   /** Feeds what begins at `start`; answers its size. */
   feed(sender: Sender, bytes: Uint8Array, start = 0): number {
     this.message.clear()
+    this.#feeding = sender
     const size = this.conversation.feed(sender, bytes, start, this.message)
     if (size <= 0 && size !== AGAIN) return size
     const { kind, id, tag, last } = this.message

@@ -37,7 +37,7 @@ export function score(head: Uint8Array, sender: Sender): number {
   if (isFrame(head, 0)) return 70
   if (!isCommand(head, 0)) return 0
   if (isStatement(head[HEADER_SIZE]!) && hasVerb(head)) return 90
-  return isEntire ? 45 : 0
+  return isEntire || isCommand(head, HEADER_SIZE + size) ? 45 : 0
 }
 
 /** Whether a packet at `at` can be a command: its number, its name, its size, the text it holds. */

@@ -29,6 +29,8 @@ export class Request {
   left = 0
   /** A hole began in it, so that its end is unknown. */
   isCut = false
+  /** A text of it lies in a hole. */
+  hasHole = false
   readonly operation: Scratch = new Scratch(COMMAND_BYTES_MAX)
   readonly resource: Scratch = new Scratch(RESOURCE_BYTES_MAX)
 
@@ -38,6 +40,7 @@ export class Request {
     this.arguments = 0
     this.left = 0
     this.isCut = false
+    this.hasHole = false
     this.operation.clear()
     this.resource.clear()
     return bytes[start] === STAR ? this.#array(bytes, start) : this.#inline(bytes, start)
@@ -48,7 +51,8 @@ export class Request {
     const { operation, resource } = this
     message.operation.set(operation.bytes, 0, operation.end)
     message.resource.set(resource.bytes, 0, resource.end)
-    message.truncated = this.isCut || resource.isFull || this.arguments > ARGUMENTS_TOLD_MAX
+    const isLong = resource.isFull || this.arguments > ARGUMENTS_TOLD_MAX
+    message.truncated = this.isCut || this.hasHole || isLong
   }
 
   #array(bytes: Uint8Array, start: number): number {
@@ -81,10 +85,14 @@ export class Request {
     }
     const { value, end: from } = size
     if (i === 0 && (value === 0 || value > COMMAND_BYTES_MAX)) return WRONG
-    if (from + Math.min(value, this.resource.room + 1) > bytes.length) return MORE
-    if (i === 0) this.#name(bytes, from, from + value)
-    else this.#add(bytes, from, from + value)
-    return from + value + 2
+    if (from + Math.min(value, this.resource.room) + 1 > bytes.length) return MORE
+    const end = from + value
+    // A zero where the line ends is a hole that has swallowed the end of the text.
+    if (bytes[end] === 0) this.hasHole = true
+    else if (end < bytes.length && bytes[end] !== CR) return WRONG
+    if (i === 0) this.#name(bytes, from, end)
+    else this.#add(bytes, from, end)
+    return end + 2
   }
 
   #name(bytes: Uint8Array, start: number, end: number): void {
