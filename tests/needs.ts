@@ -1,6 +1,6 @@
 /** What a test may need of its machine: where it is missing, the test is skipped and says why. */
 import { test } from 'bun:test'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { peer } from './peers/peers.ts'
 
 /** Why a test that needs all of `needs` cannot run here, or undefined where it can. */
@@ -15,8 +15,14 @@ export function missing(...needs: readonly string[]): string | undefined {
 const NEEDS: Readonly<Record<string, () => string | undefined>> = {
   root: () => (process.getuid?.() === 0 ? undefined : 'root is needed'),
   btf: () => (existsSync('/sys/kernel/btf/vmlinux') ? undefined : 'this kernel has no BTF'),
+  mounts: () => (isMountPoint() ? undefined : 'the root was changed: / is no mount point'),
   executable: () => (existsSync('dist/metaflow') ? undefined : 'dist/metaflow is not built'),
   captures: () => (existsSync('../shared/pcap') ? undefined : '../shared/pcap is absent'),
+}
+
+/** Only a mount point can be kept from those outside, or be another's root. */
+function isMountPoint(): boolean {
+  return /^\S+ \S+ \S+ \S+ \/ /m.test(readFileSync('/proc/self/mountinfo', 'utf8'))
 }
 
 function absentProgram(name: string): string | undefined {
@@ -25,7 +31,7 @@ function absentProgram(name: string): string | undefined {
 
 /**
  * `test` where all of `needs` is there, else a skipped test that prints the reason. A need is
- * 'root', 'btf', 'executable', 'captures' or the name of a program.
+ * 'root', 'btf', 'mounts', 'executable', 'captures' or the name of a program.
  */
 export function testWith(...needs: readonly string[]): typeof test {
   const reason = missing(...needs)

@@ -7,7 +7,7 @@ import { missing, testWith } from '../needs.ts'
 import { freePort, peer } from '../peers/peers.ts'
 import { until } from '../until.ts'
 
-const NEEDS = ['root', 'executable', 'dockerd', 'debootstrap'] as const
+const NEEDS = ['root', 'mounts', 'executable', 'dockerd', 'debootstrap'] as const
 const SCRIPTS = join(import.meta.dir, '../../.cache/peers/usr/share/debootstrap')
 const BASE = 'debian:12-slim'
 const MINUTES = 60_000

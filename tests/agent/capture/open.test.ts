@@ -1,6 +1,6 @@
 /** Opening a capture: what it is built of, what it says where a host does not let it. */
 import { afterAll, describe, expect, test } from 'bun:test'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -10,6 +10,7 @@ import {
   SETTINGS,
   SETTINGS_SIZE,
 } from '../../../src/agent/capture/layout.ts'
+import { testWith } from '../../needs.ts'
 import { until } from '../../until.ts'
 import { build, observer, start, why } from './observed.ts'
 
@@ -34,10 +35,6 @@ function openUnder(...command: readonly string[]): string {
   const { stdout, stderr } = Bun.spawnSync([...command, process.execPath, script])
   return `${stdout}${stderr}`.trim()
 }
-
-/** A changed root is no mount point, and only such can be kept from those outside. */
-const isChanged = !/^\S+ \S+ \S+ \S+ \/ /m.test(readFileSync('/proc/self/mountinfo', 'utf8'))
-if (isChanged) process.stderr.write('nothing is hidden from openCapture: the root was changed\n')
 
 /** `sh -c` in a mount namespace of its own, where something is hidden first. */
 function hiding(...mounts: readonly string[]): readonly string[] {
@@ -92,7 +89,7 @@ describe('missingPermit', () => {
 })
 
 describe.skipIf(why !== undefined)('openCapture', () => {
-  test.skipIf(isChanged)('opens with the host’s own libbpf, libelf and libz hidden', () => {
+  testWith('mounts')('opens with the host’s own libbpf, libelf and libz hidden', () => {
     const hidden = ['libbpf.so.1', 'libelf.so.1', 'libz.so.1'].map(
       (name) =>
         `for f in $(ls -d /usr/lib/*/${name}* /lib/*/${name}* 2>/dev/null); ` +
@@ -107,7 +104,7 @@ describe.skipIf(why !== undefined)('openCapture', () => {
     expect(said).toStartWith('unsupported Cannot observe sockets: this process has neither')
   })
 
-  test.skipIf(isChanged)('says what is missing without the kernel’s types', () => {
+  testWith('mounts')('says what is missing without the kernel’s types', () => {
     const said = openUnder(...hiding('mount -t tmpfs none /sys/kernel/btf'))
     expect(said).toStartWith(
       'unsupported Cannot observe sockets: /sys/kernel/btf/vmlinux is absent',
