@@ -46,6 +46,8 @@ export const runEngine: Command = async (args, stop) => {
   const server = Bun.serve({
     unix: socket,
     maxRequestBodySize: BODY_BYTES_MAX,
+    // The runtime's own page of an error shows our insides.
+    development: false,
     fetch: handler(options.users, { writer, reader }),
   })
   chmodSync(socket, 0o600)

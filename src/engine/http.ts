@@ -49,7 +49,7 @@ function roleOf(request: Request, url: URL, users: Users): Role | undefined {
           request.headers.get('x-clickhouse-user') ?? url.searchParams.get('user') ?? '',
           request.headers.get('x-clickhouse-key') ?? url.searchParams.get('password') ?? '',
         ]
-      : splitOnce(atob(basic))
+      : splitOnce(Buffer.from(basic, 'base64').toString())
   if (name !== 'writer' && name !== 'reader') return undefined
   return equalSecrets(password, users[name]) ? name : undefined
 }

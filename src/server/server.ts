@@ -35,6 +35,11 @@ export type RunningServer = {
 const LOG_SHARE = 0.25
 const LOG_BYTES_MAX = 8 * 1024 ** 3
 const IDLE_SECONDS = 60
+const LISTEN_STATES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use',
+  EADDRNOTAVAIL: 'this host has no such address',
+  EACCES: 'this user may not listen there',
+}
 
 /** Starts everything in the order of the journey's end to its beginning; a sentence on failure. */
 export async function startServer(config: ServerConfig): Promise<RunningServer> {
@@ -42,6 +47,8 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
   const { dataDir } = config
   const startedAt = env.clock.wall() / 1000
   takeDataDirectory(env, dataDir, { part: 'server', folder: 'log' })
+  // Who has the port already is told of before an engine is unpacked and started.
+  await listen(config, () => new Response(null, { status: 503 })).stop(true)
   const clickhouse = await timed(env, 'ClickHouse is ready', () => openClickHouse(config, env))
   await timed(env, 'Tables are ready', () =>
     migrate(clickhouse.writer, retentionOf(config), clickhouse.source),
@@ -184,6 +191,9 @@ function listen(
       hostname,
       port,
       idleTimeout: IDLE_SECONDS,
+      // The runtime's own page of an error shows our insides. Without it ports would be shared.
+      development: false,
+      reusePort: false,
       fetch,
     })
   } catch (error) {
@@ -192,7 +202,8 @@ function listen(
 }
 
 function cannotListen(at: string, error: unknown): MetaflowError {
-  return new MetaflowError('failed', `Cannot listen on ${at}: ${sentenceOf(error)}`, error)
+  const state = LISTEN_STATES[(error as NodeJS.ErrnoException).code ?? ''] ?? sentenceOf(error)
+  return new MetaflowError('failed', `Cannot listen on ${at}: ${state}`, error)
 }
 
 /** Bytes an agent of this host keeps in the same directory while we are away. */

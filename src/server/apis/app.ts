@@ -87,6 +87,8 @@ function responseOf({ status, headers, body }: HttpAnswer): Response {
 function failed(c: Context, thrown: unknown): Response {
   if (thrown instanceof MetaflowError)
     return c.json({ error: thrown.message, code: thrown.code }, ERRORS[thrown.code].status)
+  // Who asked has hung up: nobody hears an answer, and it is no failure of ours.
+  if (c.req.raw.signal.aborted) return c.body(null, 400)
   log('error', 'Cannot answer a request', { path: c.req.path, why: sentenceOf(thrown) })
   return c.json({ error: 'Cannot answer: the server failed', code: 'failed' }, 500)
 }
