@@ -36,8 +36,9 @@ function absentProgram(name: string): string | undefined {
 export function testWith(...needs: readonly string[]): typeof test {
   const reason = missing(...needs)
   if (reason === undefined) return test
-  return ((name: string) => {
+  const skip = (name: string) => {
     process.stderr.write(`skipped, since ${reason}: ${name}\n`)
     test.skip(name, () => {})
-  }) as unknown as typeof test
+  }
+  return Object.assign(skip, { each: () => skip }) as unknown as typeof test
 }
