@@ -5,7 +5,7 @@ import { EndpointOf } from './endpoint-of.ts'
 import { fillEnds, fillProcess, fillRequest, fillResponse } from './fill.ts'
 import { isPeer, mayAnswer } from './peers.ts'
 import type { Sessions, SessionsCause } from './sessions.ts'
-import { Trust } from './trust.ts'
+import { type Caution, Trust } from './trust.ts'
 import {
   ANSWERED,
   ANSWERING,
@@ -64,7 +64,7 @@ export class Session {
     return true
   }
 
-  lost(time: number): boolean {
+  lost(time: number): Caution {
     const open = Math.max(this.#sent.open, this.#received.open)
     this.#closeAll('lost', time)
     return this.#trust.lost(open)
@@ -194,7 +194,6 @@ export class Session {
     const list = mark.direction === 'send' ? this.#received : this.#sent
     let waiting = this.#owed(list, message.id)
     if (this.datagram && waiting !== undefined) waiting = this.#samePeer(list, message, mark)
-    if (waiting !== undefined && list.open > 1) this.#trust.isPipelined = true
     if (message.id === NO_ID && !this.datagram && this.#trust.isInDoubt(list.open)) return false
     if (waiting?.call === undefined) {
       if (waiting !== undefined && (waiting.flags & ANSWERING) !== 0) {

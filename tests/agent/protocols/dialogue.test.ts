@@ -135,6 +135,30 @@ test('Dialogue begins anew only after a silence where the client pipelines', () 
   expect(lines.slice(4)).toEqual(['request 5 @1000060 20', 'response 5 @1000070 20'])
 })
 
+test('Dialogue begins anew after many turns where the client may pipeline but was not seen to', () => {
+  const { lines, pipeline } = told([toy()])
+  const wire = new Wire(pipeline.segment, CLIENT)
+  wire.send(Q(0))
+  wire.receive(R(0))
+  wire.send(Q(1))
+  wire.send(Q(2))
+  wire.lose('receive', 20)
+  wire.receive(R(2))
+  pipeline.tick(wire.time + 10_000)
+  for (let number = 3; number < 40; number++) {
+    wire.send(Q(number))
+    wire.receive(R(number))
+    // Asked again before the answer: counted from the beginning.
+    if (number === 9) wire.send(Q(10))
+  }
+  expect(lines.slice(2, 6).map((line) => line.split(' @')[0])).toEqual([
+    'request 1',
+    'request 2',
+    'request 26',
+    'response 26',
+  ])
+})
+
 test('Dialogue begins anew with a call whose first bytes were taken apart', () => {
   const { lines, pipeline } = told([toy()])
   const wire = new Wire(pipeline.segment, { role: 'server' })

@@ -3,8 +3,9 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { Pipeline } from '../../../src/agent/pipeline.ts'
 import { CALL_TYPE, type Call, REQUEST_RESOURCE, RESPONSE_RESULT } from '../../../src/model/call.ts'
-import { type Plan, report, Talk } from '../flow/conversation.ts'
-import { type Framing, toy } from '../flow/toy.ts'
+import { dice, type Plan, report, Talk } from '../flow/conversation.ts'
+import { encode, type Framing, toy } from '../flow/toy.ts'
+import { Wire } from '../flow/wire.ts'
 
 type Row = { readonly type: number; readonly asked: number; readonly answered: number }
 
@@ -81,3 +82,30 @@ test('Sessions pair no response with another request, whatever is lost, cut, rep
     { numRuns: 2000, seed: 20_416 },
   )
 }, 60_000)
+
+test('Sessions find their way again soon on connections that are never quiet', () => {
+  const rows: Row[] = []
+  const pipeline = new Pipeline({
+    onCall: (call) => rows.push(rowOf(call)),
+    redact: false,
+    protocols: [toy()],
+  })
+  const calls = 4000
+  const roll = dice(7)
+  const wires = [1, 2, 3, 4].map((key) => new Wire(pipeline.segment, { key, role: 'server' }))
+  let time = 1e6
+  for (let number = 1; number <= calls; number++)
+    for (const wire of wires)
+      for (const [way, kind] of [
+        ['receive', 'Q'],
+        ['send', 'R'],
+      ] as const) {
+        const bytes = encode({ kind, number, size: 20 })
+        time += 10
+        if (roll() < 0.01) wire.lose(way, bytes.length)
+        else wire.say(way, bytes, { time, before: number === 1 ? 'none' : 'some' })
+      }
+  const paired = rows.filter(({ type }) => type === CALL_TYPE.session)
+  expect(paired.every(({ asked, answered }) => asked === answered)).toBe(true)
+  expect(paired.length).toBeGreaterThan(calls * wires.length * 0.95)
+})

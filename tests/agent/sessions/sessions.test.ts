@@ -333,8 +333,8 @@ test('Sessions keep a bounded number of requests of all connections', () => {
   expect(sessions.counters.dropped.too_many_in_all).toBe(1)
 })
 
-test('Session that lost its way needs silence where more than one request was owed', () => {
-  const lose = (waiting: number, before: number): boolean => {
+test('Session that lost its way needs turns where more than one request was owed', () => {
+  const lose = (waiting: number, before: number): string => {
     const session = start().sessions.open(connect())
     for (let i = 0; i < before; i++) {
       say(session, 'send', '?a')
@@ -344,11 +344,11 @@ test('Session that lost its way needs silence where more than one request was ow
     return session.lost(time)
   }
   expect([lose(0, 0), lose(1, 0), lose(2, 0), lose(2, 8), lose(3, 8)]).toEqual([
-    false,
-    false,
-    true,
-    false,
-    true,
+    'none',
+    'none',
+    'turns',
+    'none',
+    'turns',
   ])
 })
 
@@ -359,7 +359,7 @@ test('Session begins anew where answers come that nobody was seen to ask for, af
   say(session, 'send', '?a')
   expect(say(session, 'receive', '!A')).toBe(true)
   expect(say(session, 'receive', '!B')).toBe(false)
-  expect(session.lost(time)).toBe(true)
+  expect(session.lost(time)).toBe('turns')
   expect(rows).toEqual(['a>A session 0 100'])
 })
 
@@ -370,7 +370,7 @@ test('Session begins anew where a client that was met in its midst turns out to 
   say(session, 'send', '?b')
   expect(say(session, 'receive', '!?')).toBe(false)
   expect(rows).toEqual([])
-  expect(session.lost(time)).toBe(true)
+  expect(session.lost(time)).toBe('turns')
   expect(rows).toEqual(['a>- request 5 -', 'b>- request 5 -'])
 })
 

@@ -15,8 +15,11 @@ export interface Listener extends Link {
   isAwaited(direction: Direction): boolean
   /** Takes a message; false: what answers what is in doubt, so the dialogue must begin anew. */
   take(message: Message, mark: Mark): boolean
-  /** Framing is lost; answers whether both sides must be quiet before a call can be trusted. */
-  lost(time: number): boolean
+  /**
+   * Framing is lost. Answers what must be seen before a client's call can be trusted to be answered
+   * next: only that the server spoke last, so many calls and answers in turn, or silence.
+   */
+  lost(time: number): 'none' | 'turns' | 'silence'
   close(time: number): void
 }
 

@@ -9,6 +9,8 @@ import type { Side } from './side.ts'
 
 /** After a loss in doubt, nobody spoke for so long: what was owed has been answered. */
 const QUIET_US = 1_000_000
+/** Where the client may pipeline but was not seen to: so many calls, each after an answer. */
+const TURNS_MIN = 16
 /** An ignored connection is tried again after so long a silence. */
 const RETRY_US = 60_000_000
 /** Segments tried each way before nobody is asked any more. */
@@ -31,7 +33,10 @@ export class Dialogue implements ByteReader {
   #state: State = 'unclaimed'
   #lastTime = 0
   #lastSide: Side | undefined
-  #needsQuiet = false
+  #caution: 'none' | 'turns' | 'silence' = 'none'
+  #turns = 0
+  /** Both sides were quiet before the call at hand. */
+  #wasQuiet = false
   #wrongs = 0
   #unclaimed = 0
 
@@ -60,7 +65,10 @@ export class Dialogue implements ByteReader {
     const side = direction === 'send' ? feeder.sent : feeder.received
     if (feeder.isHolding) feeder.tick(time)
     if (this.#state === 'reading') feeder.hole(side, size, time)
-    else this.#forget(side)
+    else {
+      this.#forget(side)
+      this.#turns = 0
+    }
     if (this.#state === 'unclaimed') this.#connection.isFresh = false
     this.#lastTime = time
   }
@@ -99,7 +107,8 @@ export class Dialogue implements ByteReader {
     this.#room.lostBytes += feeder.sent.size + feeder.received.size
     this.#wrongs = feeder.told > 0 ? 0 : this.#wrongs + 1
     this.#state = 'lost'
-    this.#needsQuiet = this.#session.lost(time)
+    this.#caution = this.#session.lost(time)
+    this.#turns = 0
     this.#unclaimed = 0
     feeder.lost()
     if (this.#wrongs > WRONGS_MAX) this.deafen()
@@ -140,27 +149,42 @@ export class Dialogue implements ByteReader {
   #resume(side: Side, segment: Segment): boolean {
     if (side.sender !== 'client') return false
     const isQuiet = segment.time - this.#lastTime >= QUIET_US
-    const isBegin = isQuiet || (!this.#needsQuiet && this.#lastSide !== side)
-    if (isBegin || this.#lastSide !== side || side.tries >= PIECES_MAX) {
+    const isTurn = this.#lastSide !== side
+    const isBegin = isQuiet || (isTurn && this.#caution !== 'silence')
+    if (isBegin || isTurn || side.tries >= PIECES_MAX) {
       side.clear()
       side.tries = 0
+      this.#wasQuiet = isQuiet
     }
-    if (!isBegin && side.size === 0) return false
+    if (!isBegin && side.size === 0) return this.#noteTurn(side, segment)
     if (!side.append(segment, segment.start) || side.size === 0) return false
     side.tries++
-    const feeder = this.#feeder
-    const protocol = feeder.protocolOf(side)
-    if (protocol === undefined || protocol.claim(side.view(), 'client') <= 0) {
+    if (!this.#isCall(side, side.view())) {
       if (segment.end - segment.start < segment.size) this.#forget(side)
       if (++this.#unclaimed > UNCLAIMED_MAX) this.deafen()
       return false
     }
+    if (this.#caution === 'turns' && !this.#wasQuiet && ++this.#turns < TURNS_MIN) {
+      this.#forget(side)
+      return false
+    }
+    const feeder = this.#feeder
     this.#state = 'reading'
     feeder.isReading = true
-    this.#needsQuiet = false
     feeder.drain(side)
     this.#cutShort(side, segment)
     return true
+  }
+
+  #isCall(side: Side, head: Uint8Array): boolean {
+    const protocol = this.#feeder.protocolOf(side)
+    return protocol !== undefined && protocol.claim(head, 'client') > 0
+  }
+
+  /** A client that asks again before the server spoke does not wait for its answers. */
+  #noteTurn(side: Side, { bytes, start, end }: Segment): false {
+    if (this.#caution === 'turns' && this.#isCall(side, bytes.subarray(start, end))) this.#turns = 0
+    return false
   }
 
   /** Asks who claims what a side has said so far, or its latest call alone. */
