@@ -61,7 +61,7 @@ import {
 export const mysql: Protocol = {
   name: 'MySQL',
   number: 60,
-  ports: [3306, 33060],
+  ports: [3306, 3307],
   // Ends of rows must be seen, and servers send rows in pieces of 16 KB.
   bytesPerCall: 16_384,
   claim: score,
