@@ -49,8 +49,16 @@ export type Story = {
   dropped: number
   deaths: number
   powerCuts: number
+  stops: number
   found: number
   repeats: number
+}
+
+type RunningAgent = {
+  readonly life: Life
+  readonly transport: Transport
+  made: number
+  isStopping: boolean
 }
 
 type ServerLife = {
@@ -81,7 +89,7 @@ export class Simulation {
   #isStorm = true
   #server: ServerLife | undefined
   #serverLife: Life | undefined
-  #agent: { life: Life; transport: Transport; made: number } | undefined
+  #agent: RunningAgent | undefined
   #agentLife: Life | undefined
   readonly #story: Story = {
     made: 0,
@@ -91,6 +99,7 @@ export class Simulation {
     dropped: 0,
     deaths: 0,
     powerCuts: 0,
+    stops: 0,
     found: 0,
     repeats: 0,
   }
@@ -165,10 +174,35 @@ export class Simulation {
       this.#world.after(this.#chance.between(1000, 3 * SECOND), again)
     }
     const doom = (): void => {
-      if (this.#isStorm) life.die()
+      if (!this.#isStorm) return
+      if (this.#chance.is(0.3)) void this.#stop(life)
+      else life.die()
     }
     if (this.#chance.is(0.5)) this.#world.after(this.#chance.between(1, STORM_US), doom)
     return life
+  }
+
+  /** Ends a life as it should end, unless it dies on the way. */
+  async #stop(life: Life): Promise<void> {
+    try {
+      if (life === this.#server?.life) {
+        const { receiver, inserters, tagging } = this.#server
+        await receiver.stop()
+        for (const inserter of inserters) inserter.wake()
+        await Promise.all(inserters.map((inserter) => inserter.stop()))
+        await receiver.close()
+        tagging.close()
+      } else if (life === this.#agent?.life) {
+        const agent = this.#agent
+        agent.isStopping = true
+        await agent.transport.close()
+        // What it could write to its disk is not lost.
+        if (life.isAlive && agent.transport.held.memory === 0) agent.made = 0
+      }
+      if (life.isAlive) this.#story.stops++
+    } finally {
+      life.die()
+    }
   }
 
   #startServer(): void {
@@ -253,17 +287,18 @@ export class Simulation {
       reserveBytes: 1000,
       fileBytes: 3000,
     })
-    const agent = { life, transport, made: 0 }
+    const agent = { life, transport, made: 0, isStopping: false }
     this.#agent = agent
     this.#make(agent)
   }
 
   /** Makes a block now and then, of a few processes, some with a wrong clock or bad content. */
-  #make(agent: { life: Life; transport: Transport; made: number }): void {
+  #make(agent: RunningAgent): void {
     const { chance } = this.#world
     const { life, transport } = agent
     if (this.#isStorm)
       life.timers.after(chance.between(1, 1500), () => {
+        if (agent.isStopping) return
         const now = Math.floor(life.clock.wall() / 1e6) + chance.between(-2, 2)
         const kind = chance.is(0.02) ? 'bad' : 'row'
         const rows = Array.from({ length: chance.between(1, 5) }, () => {
