@@ -68,6 +68,26 @@ testWith('root')('realEnv tells a full disk, and what was written before stays',
   }
 })
 
+testWith('strace')('realEnv tells a failing sync, and one that fails only once', async () => {
+  const program = join(directory, 'sync.ts')
+  const library = join(import.meta.dir, '../../src/lib/env-real.ts')
+  writeFileSync(
+    program,
+    `import { realEnv } from '${library}'
+     const file = realEnv().files.append('${join(directory, 'synced')}')
+     file.write(new Uint8Array(10))
+     const codes = []
+     for (let i = 0; i < 2; i++)
+       codes.push(await file.sync().then(() => 'ok', ({ code }) => code))
+     await Bun.write(Bun.stdout, codes.join(' '))`,
+  )
+  const inject = 'inject=fdatasync:error=EIO:when=1'
+  const command = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', inject]
+  const run = Bun.spawnSync([...command, process.execPath, program])
+  // strace counts by thread, and either sync may have a thread of its own.
+  expect(run.stdout.toString()).toMatch(/^EIO (ok|EIO)$/)
+})
+
 test('realEnv sends requests and says why none was answered', async () => {
   const server = Bun.serve({
     port: 0,

@@ -11,6 +11,7 @@ import type { ReceiverOptions } from '../../../src/server/receiver/options.ts'
 import { Receiver } from '../../../src/server/receiver/receiver.ts'
 import { encodeDropped } from '../../../src/wire/block.ts'
 import { numberBlock, readHeader } from '../../../src/wire/header.ts'
+import { testWith } from '../../needs.ts'
 import { blockOf } from '../../simulation/blocks.ts'
 import { until } from '../../until.ts'
 
@@ -107,6 +108,28 @@ describe('Receiver.take', () => {
     await until(async () => (await receiver.take(block(sequence))).status === 200)
     expect(receiver.streams).toMatchObject([{ synced: sequence }])
   })
+
+  testWith('root')(
+    'answers 503 on a full disk, drains, and takes again when there is room',
+    async () => {
+      const directory = newDirectory()
+      Bun.spawnSync(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', directory])
+      cleanups.push(() => Bun.spawnSync(['umount', directory]))
+      const receiver = await open(join(directory, 'log'))
+      expect((await receiver.take(block(1))).status).toBe(200)
+      const { free } = env.files.space(directory)
+      writeFileSync(join(directory, 'others'), new Uint8Array(free))
+      await until(async () => (await receiver.take(block(2))).status === 503)
+      // The reserve was given up: what drains can write its progress.
+      expect(env.files.space(directory).free).toBeGreaterThan(30_000)
+      await until(() => receiver.next(1) !== undefined)
+      await receiver.advance(1, receiver.next(1)!)
+      rmSync(join(directory, 'others'))
+      await until(async () => (await receiver.take(block(2))).status === 200)
+      expect(receiver.streams).toMatchObject([{ synced: 2, rows: 2 }])
+      await receiver.close()
+    },
+  )
 
   test('refuses more senders than it can remember', async () => {
     const receiver = await open(newDirectory(), { limits: { streams: 2 } })
