@@ -41,8 +41,9 @@ async function main(): Promise<number> {
   } catch (thrown) {
     // Who read our answer has seen enough (`metaflow replay … | head`).
     if ((thrown as NodeJS.ErrnoException).code === 'EPIPE') return 0
-    say(`metaflow: ${sentenceOf(thrown)}\n`)
-    return ERRORS[thrown instanceof MetaflowError ? thrown.code : 'failed'].exit
+    const isOurs = thrown instanceof MetaflowError
+    say(`metaflow: ${isOurs ? '' : 'Cannot go on: '}${sentenceOf(thrown)}\n`)
+    return ERRORS[isOurs ? thrown.code : 'failed'].exit
   }
 }
 

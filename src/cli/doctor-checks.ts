@@ -119,11 +119,13 @@ function privileges(machine: Machine): Finding {
 }
 
 function types(machine: Machine): Finding {
-  const there = machine.exists('/sys/kernel/btf/vmlinux')
+  const exists = machine.exists('/sys/kernel/btf/vmlinux')
+  // Every kernel that has types has this one; an empty file was put in the place of them.
+  const there = exists && machine.hasTracepoint('sys_enter')
   return finding(
     'kernel types (BTF)',
     there ? 'yes' : 'no',
-    there ? '/sys/kernel/btf/vmlinux' : '/sys/kernel/btf/vmlinux is absent',
+    `/sys/kernel/btf/vmlinux${there ? '' : exists ? ' is empty' : ' is absent'}`,
     'Nothing is observed: the kernel must be built with CONFIG_DEBUG_INFO_BTF.',
   )
 }

@@ -1,5 +1,5 @@
 /** What the host must permit before its sockets can be observed, and what to do if it does not. */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { MetaflowError } from '../../lib/errors.ts'
 import { LoadError } from './libbpf.ts'
 
@@ -18,6 +18,10 @@ function textOf(path: string): string {
   }
 }
 
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+}
+
 /** What decides whether sockets can be observed, as this host has it. */
 export type Permits = {
   /** Effective capabilities, one bit each. */
@@ -32,7 +36,7 @@ function permits(): Permits {
   const hex = /^CapEff:\s*([0-9a-f]+)/m.exec(textOf('/proc/self/status'))?.[1]
   return {
     capabilities: BigInt(`0x${hex ?? '0'}`),
-    hasTypes: existsSync(TYPES),
+    hasTypes: sizeOf(TYPES) > 0,
     lockdown: textOf('/sys/kernel/security/lockdown'),
   }
 }
@@ -47,7 +51,7 @@ export function missingPermit(host: Permits = permits()): string | undefined {
     )
   if (!host.hasTypes)
     return (
-      `Cannot observe sockets: ${TYPES} is absent; boot a kernel built with ` +
+      `Cannot observe sockets: ${TYPES} is absent or empty; boot a kernel built with ` +
       'CONFIG_DEBUG_INFO_BTF (Debian 11 and later have it)'
     )
   if (host.lockdown.includes('[confidentiality]'))

@@ -188,7 +188,11 @@ export class Transport {
       log('error', 'Cannot send a block: the server refuses it', { status, rows: batch.rows })
       this.counters.dropped.refused += batch.rows
       stream.refuse(batch.first)
-    } else this.#away(`it answered ${status}`, Number(headers['retry-after']) || 0)
+    } else {
+      const state = status === 401 ? 'it will not have our token' : `it answered ${status}`
+      const { origin } = new URL(this.#options.serverUrl)
+      this.#away(`Cannot send to ${origin}: ${state}`, Number(headers['retry-after']) || 0)
+    }
   }
 
   #forgotten({ lifetime, lane }: Outgoing): void {
@@ -199,9 +203,9 @@ export class Transport {
   }
 
   /** The server is away: blocks go to disk, and it is asked again later, not by all at once. */
-  #away(state: string, retryAfterS: number): void {
+  #away(sentence: string, retryAfterS: number): void {
     this.failures++
-    if (!this.#isAway) log('warn', `Cannot reach the server: ${state}`)
+    if (!this.#isAway) log('warn', sentence)
     this.#isAway = true
     const ms = Math.min(PAUSE_MS * 2 ** this.#attempts++, PAUSE_MS_MAX)
     this.#pause(Math.max(ms * (0.5 + this.#env.random.fraction() / 2), retryAfterS * 1000))

@@ -77,7 +77,7 @@ describe('missingPermit', () => {
       undefined,
     ],
     ['the capabilities', { capabilities: 1n << 39n }, /CAP_SYS_ADMIN nor CAP_BPF with CAP_PERFMON/],
-    ['the types', { hasTypes: false }, /btf\/vmlinux is absent; boot a kernel built with/],
+    ['the types', { hasTypes: false }, /btf\/vmlinux is absent or empty; boot a kernel built with/],
     ['the lockdown', { lockdown: 'none integrity [confidentiality]' }, /lockdown=integrity/],
   ])('names %s', async (_, changed, sentence) => {
     if (why === undefined) build()
