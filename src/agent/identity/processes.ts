@@ -1,5 +1,4 @@
 /** Processes by id, read from /proc once each, known to their end, and never taken for another. */
-import { basename } from 'node:path'
 import { Counters } from '../../lib/counters.ts'
 import { NAME_TYPE, type Name, type NameTable } from '../../model/name.ts'
 import { unitOf } from './cgroup.ts'
@@ -150,13 +149,14 @@ export class Processes {
     const argv = this.#proc.text(`${processId}/cmdline`)?.split('\0') ?? []
     const unit = unitOf(this.#proc.text(`${processId}/cgroup`) ?? '')
     const mode = modeOf(executable, argv)
+    const folder = (): string | undefined => this.#proc.link(`${processId}/cwd`)
     const program =
       mode === ''
-        ? programOf(executable, argv, () => this.#proc.link(`${processId}/cwd`))
+        ? programOf({ executable, argv, command: stat.command, folder })
         : ownProgram(mode, argv)
     const key = [unit, executable, program.script].join('|')
     const name = this.#group(key, program.name, stat.command)
-    if (program.script === '' && basename(executable).startsWith(stat.command))
+    if (program.script === '' && program.name.startsWith(stat.command))
       this.#learn(stat.command, name)
     return {
       processId,

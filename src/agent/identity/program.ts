@@ -18,7 +18,7 @@ type Interpreter = {
 const NOTHING = /^$/
 const INTERPRETERS: readonly Interpreter[] = [
   {
-    pattern: /^(node|nodejs|bun|deno|tsx)$/,
+    pattern: /^(node|nodejs|bun|deno|tsx)(\.exe)?$/,
     valued: /^(-r|--require|--import|--loader|-C|--conditions|--env-file|--cwd|--preload)$/,
     naming: NOTHING,
   },
@@ -41,6 +41,8 @@ const VERB = /^(run|exec|x|test)$/
 const GENERIC = /^(index|main|app|server|cli|__main__|manage|start|run|worker)\.\w+$/
 /** What is no path and no such file is a module, a class, or a name looked up somewhere. */
 const FILE = /\.([cm]?[jt]sx?|pyc?|rb|pl|php|sh|jar)$/
+/** TASK_COMM_LEN without its NUL. */
+const COMMAND_MAX = 15
 const DELETED = ' (deleted)'
 
 /** The path of an executable as /proc/PID/exe shows it, also when its file is gone by now. */
@@ -48,19 +50,21 @@ export function executableOf(link: string): string {
   return link.endsWith(DELETED) ? link.slice(0, -DELETED.length) : link
 }
 
-/**
- * Reads `argv` (of /proc/PID/cmdline) of an executable; `folder` is its working directory, for
- * scripts named relatively.
- */
-export function programOf(
-  executable: string,
-  argv: readonly string[],
-  folder: () => string | undefined,
-): Program {
+/** A process as /proc tells of it. */
+export type Running = {
+  readonly executable: string
+  readonly argv: readonly string[]
+  /** What the kernel calls it: the first 15 bytes of the name it was started by. */
+  readonly command: string
+  /** Its working directory, for scripts named relatively. */
+  folder(): string | undefined
+}
+
+export function programOf({ executable, argv, command, folder }: Running): Program {
   const file = basename(executable)
   const interpreter = INTERPRETERS.find(({ pattern }) => pattern.test(file))
   const script = interpreter === undefined ? undefined : scriptOf(interpreter, argv)
-  if (script === undefined) return { script: '', name: file }
+  if (script === undefined) return { script: '', name: nameOfNative(file, argv, command) }
   if (!(script.includes('/') || FILE.test(script))) return { script, name: script }
   const path = resolve(folder() ?? '/', script)
   return { script: path, name: nameOfScript(path) }
@@ -76,6 +80,16 @@ function scriptOf(interpreter: Interpreter, argv: readonly string[]): string | u
       return argument
   }
   return undefined
+}
+
+/**
+ * One file may be several programs: redis-server is a link to redis-check-rdb, and anything may be
+ * one to busybox. The kernel knows the name it was started by, its first argument the whole of it.
+ */
+function nameOfNative(file: string, argv: readonly string[], command: string): string {
+  const called = basename(argv[0]?.split(' ', 1)[0] ?? '')
+  const isCalled = called !== '' && called.slice(0, COMMAND_MAX) === command
+  return isCalled && !file.startsWith(command) ? called : file
 }
 
 function nameOfScript(path: string): string {

@@ -44,7 +44,26 @@ test.each<[string, string, string, string]>([
   ['/usr/bin/nodemon', 'nodemon server.js', '', 'nodemon'],
 ])('programOf %s run as %j', (executable, line, script, name) => {
   const argv = line.startsWith('nginx') ? [line] : line.split(' ')
-  expect(programOf(executable, argv, () => '/srv/shop')).toEqual({ script, name })
+  const command = executable.slice(executable.lastIndexOf('/') + 1).slice(0, 15)
+  const running = { executable, argv, command, folder: () => '/srv/shop' }
+  expect(programOf(running)).toEqual({ script, name })
+})
+
+test.each([
+  ['/usr/bin/redis-check-rdb', '/usr/bin/redis-server *:6379', 'redis-server', 'redis-server'],
+  ['/usr/bin/busybox', 'httpd -f', 'httpd', 'httpd'],
+  [
+    '/opt/a-name-of-many-letters',
+    'a-name-of-many-letters',
+    'a-name-of-many-',
+    'a-name-of-many-letters',
+  ],
+  ['/usr/bin/thing', 'anything it likes', 'worker-3', 'thing'],
+  ['/usr/lib/postgresql/15/bin/postgres', 'postgres: checkpointer', 'postgres', 'postgres'],
+  ['/usr/bin/thing', '', 'thing', 'thing'],
+])('programOf %s run as %j, called %j', (executable, line, command, name) => {
+  const running = { executable, argv: [line], command, folder: () => undefined }
+  expect(programOf(running)).toEqual({ script: '', name })
 })
 
 const ID = '4bf1'.repeat(16)
