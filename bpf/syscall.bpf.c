@@ -20,9 +20,13 @@ INLINE __u32 network_of(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
+/* The process's name, not the thread's: a resolver's threads are called anything. */
 INLINE void copy_command(struct event *event)
 {
-	bpf_get_current_comm(event->command, sizeof(event->command));
+	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+
+	((__u64 *)event->command)[0] = ((__u64 *)leader->comm)[0];
+	((__u64 *)event->command)[1] = ((__u64 *)leader->comm)[1];
 }
 
 INLINE __u32 tcp_end(struct sock *sk, __u32 direction)

@@ -49,6 +49,7 @@ struct thread_info { __u32 status; };
 struct task_struct {
 	struct thread_info thread_info;
 	struct files_struct *files;
+	struct task_struct *group_leader;
 	char comm[16];
 };
 

@@ -62,7 +62,7 @@ export class Segment {
   network = 0
   /** Links an inbound message to the outbound ones it caused on its thread; 0: none. */
   traceId = 0
-  /** The thread's name, NUL-padded, 16 bytes at `commandAt`: who it was if /proc is too late. */
+  /** The process's name, NUL-padded, 16 bytes at `commandAt`: who it was if /proc is too late. */
   command: Uint8Array = NOTHING
   commandAt = 0
 }
