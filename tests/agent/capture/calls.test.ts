@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Family } from '../../../src/agent/capture/capture.ts'
 import {
   byStream,
+  cleanUp,
   FAMILIES,
   type Moved,
   type Observation,
@@ -11,6 +12,8 @@ import {
   type Seen,
   why,
 } from './observed.ts'
+
+afterAll(cleanUp)
 
 const STREAMS = ['tcp4', 'tcp6', 'mapped'] as const
 const ALL = [...STREAMS, 'udp4', 'udp6'] as const

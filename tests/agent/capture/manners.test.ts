@@ -5,6 +5,7 @@ import { ALL, IGNORE } from '../../../src/model/segment.ts'
 import { until } from '../../until.ts'
 import {
   byStream,
+  cleanUp,
   FAMILIES,
   type Moved,
   type Observer,
@@ -14,6 +15,8 @@ import {
   start,
   why,
 } from './observed.ts'
+
+afterAll(cleanUp)
 
 const INODE_KEYS = 2 ** 52
 

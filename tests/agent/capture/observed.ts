@@ -15,8 +15,8 @@ export const SHOWN = 1024
 export const why: string | undefined = missing('root', 'btf', 'clang')
 if (why !== undefined) process.stderr.write(`captures are not tested, since ${why}\n`)
 
-const directory = why === undefined ? mkdtempSync(join(tmpdir(), 'metaflow-capture-')) : ''
-const program = join(directory, 'program')
+/** Where the test's program was built; empty before, and after cleanUp. */
+let directory = ''
 
 /** What one call moved: by the program's own account, or as captured (then with all the rest). */
 export type Moved = {
@@ -41,20 +41,21 @@ export type Observation = {
   readonly counts: CaptureCounts
 }
 
-let built = false
-
 /** Compiles the kernel programs and the test's own; the capture's modules load only after that. */
 export function build(): void {
-  if (built) return
+  if (directory) return
+  directory = mkdtempSync(join(tmpdir(), 'metaflow-capture-'))
   run(['scripts/build-bpf'])
   const sources = [...new Bun.Glob('tests/agent/capture/program/*.c').scanSync('.')]
+  const program = join(directory, 'program')
   run(['clang', '-O1', '-Wall', '-Werror', '-D_GNU_SOURCE', '-pthread', ...sources, '-o', program])
-  built = true
 }
 
-process.on('exit', () => {
-  if (directory) rmSync(directory, { recursive: true, force: true })
-})
+/** Each file of tests calls it when it is done. */
+export function cleanUp(): void {
+  if (directory) rmSync(directory, { recursive: true })
+  directory = ''
+}
 
 function run(command: readonly string[]): void {
   const { exitCode, stderr } = Bun.spawnSync([...command])
@@ -67,7 +68,7 @@ export function start(
   transport: string,
 ): Bun.Subprocess<'pipe', 'pipe', 'inherit'> {
   build()
-  return Bun.spawn([program, scenario, transport], {
+  return Bun.spawn([join(directory, 'program'), scenario, transport], {
     stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'inherit',

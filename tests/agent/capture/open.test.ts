@@ -12,10 +12,13 @@ import {
 } from '../../../src/agent/capture/layout.ts'
 import { testWith } from '../../needs.ts'
 import { until } from '../../until.ts'
-import { build, observer, start, why } from './observed.ts'
+import { build, cleanUp, observer, start, why } from './observed.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'metaflow-open-'))
-afterAll(() => rmSync(directory, { recursive: true }))
+afterAll(() => {
+  rmSync(directory, { recursive: true })
+  cleanUp()
+})
 
 const OPEN = `
   import { openCapture } from '${process.cwd()}/src/agent/capture/capture.ts'
