@@ -159,6 +159,40 @@ test('Dialogue begins anew after many turns where the client may pipeline but wa
   ])
 })
 
+test('Dialogue begins anew after a silence, too, where the client may pipeline', () => {
+  const { lines, pipeline } = told([toy()])
+  const wire = new Wire(pipeline.segment, CLIENT)
+  wire.send(Q(1))
+  wire.send(Q(2))
+  wire.send(Q(3), { captured: 4 })
+  wire.receive(R(1))
+  wire.send(Q(4))
+  wire.send(Q(5), { time: 5_000_000 })
+  expect(lines.slice(2)).toEqual(['request 5 @5000000 20'])
+})
+
+test('Dialogue holds no answer back for a client that said what nobody could tell', () => {
+  const deaf: Protocol = {
+    ...toy(),
+    claim: () => 50,
+    open: () => ({
+      feed(sender, bytes, start, message) {
+        if (sender === 'server') message.kind = 'response'
+        else if (bytes[start] === 0x3f) message.kind = 'request'
+        return bytes.length - start
+      },
+      lost: () => {},
+    }),
+  }
+  const { lines, pipeline } = told([deaf])
+  const wire = new Wire(pipeline.segment, CLIENT)
+  wire.send('?', { time: 10 })
+  wire.receive('!', { time: 20 })
+  wire.send('mumble', { time: 30 })
+  wire.receive('!', { time: 40 })
+  expect(lines.at(-1)).toBe('response -1 @40 1')
+})
+
 test('Dialogue begins anew with a call whose first bytes were taken apart', () => {
   const { lines, pipeline } = told([toy()])
   const wire = new Wire(pipeline.segment, { role: 'server' })

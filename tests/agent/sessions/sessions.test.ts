@@ -286,6 +286,20 @@ test('Sessions let the parts of an answer go by whose call went out for its time
   expect(rows).toEqual(['a>A session 0 5', `b>B session 0 ${3e6}`])
 })
 
+test('Sessions let the parts of a request, and of an answer by id, go by after their time', () => {
+  const { rows, sessions } = start()
+  const session = sessions.open(connect())
+  say(session, 'send', '?a', { time: 0, id: 1, last: false })
+  say(session, 'send', '?b', { time: 1, id: 2 })
+  say(session, 'receive', '!B', { time: 2, id: 2, last: false })
+  sessions.tick(120e6 + 1)
+  say(session, 'send', '?', { time: 121e6, id: 1 })
+  say(session, 'receive', '!', { time: 122e6, id: 2 })
+  session.close(time)
+  sessions.tick(Number.POSITIVE_INFINITY)
+  expect(rows).toEqual(['a>- request 2 -', 'b>B session 0 1'])
+})
+
 test('Sessions close what waits as unknown when the connection closes, and what is answered as it is', () => {
   const { rows, sessions } = start()
   const session = sessions.open(connect())
