@@ -6,7 +6,7 @@ import type { Sample } from '../../lib/counters.ts'
 import { MetaflowError } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import { COUNTERS, SETTINGS, SETTINGS_SIZE } from './layout.ts'
-import { BpfObject, libbpf, logLines } from './libbpf.ts'
+import { BpfObject, LoadError, libbpf, logLines } from './libbpf.ts'
 import { listeningPorts } from './listeners.ts'
 import { Mappings, READ_WRITE, tickNanoseconds } from './memory.ts'
 import { hasTracepoint, loadFailure, missingPermit } from './permits.ts'
@@ -153,7 +153,11 @@ export function openCapture(options: CaptureOptions): Capture {
   }
 }
 
-function open(family: Family, options: CaptureOptions): Capture {
+/** A signal, such as the runtime's own to its threads, makes the verifier give up with EAGAIN. */
+const EAGAIN = 11
+const LOADS_MAX = 20
+
+function open(family: Family, options: CaptureOptions, loads = 1): Capture {
   logLines.length = 0
   let object: BpfObject | undefined
   try {
@@ -172,6 +176,8 @@ function open(family: Family, options: CaptureOptions): Capture {
     return capture
   } catch (error) {
     object?.close()
+    if (error instanceof LoadError && error.errno === EAGAIN && loads < LOADS_MAX)
+      return open(family, options, loads + 1)
     throw error instanceof MetaflowError ? error : loadFailure(error, logLines)
   }
 }
