@@ -83,10 +83,11 @@ export class Points {
 
   call(call: Call): void {
     this.counters.in++
+    const second = Math.floor((call.endTime + this.#utc.offset(call.endTime)) / SECOND)
+    // May close another second, which writes keys too.
+    const window = this.#seconds.at(second)
     const key = this.#key
     writeKey(key, call)
-    const second = Math.floor((call.endTime + this.#utc.offset(call.endTime)) / SECOND)
-    const window = this.#seconds.at(second)
     const { bytes, starts, ends } = call.texts
     const before = window.folded
     const point = window.point(key, bytes, starts[ENDPOINT]!, ends[ENDPOINT]!)

@@ -243,6 +243,18 @@ test('Points closes the oldest second where calls are of too many', () => {
   ).toBe(46)
 })
 
+test('Points counts a call whose second makes the oldest close', () => {
+  const calls = [58, 59, 60, 61, 62].map((second, i) => ({
+    ...PLAN,
+    end: second * 1_000_000,
+    endpoint: i % 2 === 0 ? '/a' : '/b/c',
+  }))
+  const { points, counted } = pointsWith()
+  for (const plan of calls) points.call(callOf(plan))
+  points.flush()
+  expect(counted).toEqual(expected(calls))
+})
+
 test('Points bounds the number of keys, and loses no call by it', () => {
   const keysMax = 64
   const { points, emitted } = pointsWith(keysMax)
