@@ -73,7 +73,7 @@ const LINES: readonly Line[] = [
   {
     what: 'insert ÷ raw Native insert',
     aim: '≥ 0.6',
-    value: ({ insert }) => ratio(insert, 'ratio'),
+    value: ({ insert }) => ratio(insert, 'ratioOfCpu'),
   },
   { what: 'agent memory', aim: '≤ 150 MB', value: ({ live }) => mega(live, 'agent_memory_bytes') },
   {
