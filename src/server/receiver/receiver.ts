@@ -28,6 +28,8 @@ const CAUSES = ['refused', 'unauthorized', 'gap', 'full', 'failed', 'damaged'] a
 type Cause = (typeof CAUSES)[number]
 /** How long nothing is tried after the disk has failed. */
 const PAUSE_MS = 1000
+/** A segment is at most so much older than it should be when it is sealed: a fourth. */
+const TICKS_PER_SEAL = 4
 const RETRY_AFTER: Readonly<Record<string, string>> = { 'retry-after': '1' }
 
 /**
@@ -196,7 +198,7 @@ export class Receiver {
   }
 
   #tick(): void {
-    this.#cancelTick = this.#env.timers.after(this.#limits.sealMs, () => {
+    this.#cancelTick = this.#env.timers.after(this.#limits.sealMs / TICKS_PER_SEAL, () => {
       this.#tick()
       this.#due()
     })
