@@ -19,8 +19,10 @@ INLINE __u32 network_of(struct sock *sk)
 	return sk->__sk_common.skc_net.net->ns.inum;
 }
 
-/* Two loads: the helper costs 30 ns more. */
-/* The process's name, not the thread's: a resolver's threads are called anything. */
+/*
+ * The process's name, not the thread's: a resolver's threads are called anything. Two loads, which
+ * cost 30 ns less than the helper.
+ */
 INLINE void copy_command(struct event *event)
 {
 	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;

@@ -35,6 +35,8 @@ describe.skipIf(why !== undefined).each([...FAMILIES])('capture by %s hooks', (f
     const { said, seen } = await watcher.watch('threads')
     const streams = byStream(data(seen))
     expect(streams.size).toBe(2)
+    // A thread has a name of its own; the event bears that of its process.
+    expect(new Set(data(seen).map((one) => one.command))).toEqual(new Set(['program']))
     for (const [stream, calls] of byStream(said)) {
       const shown = streams.get(stream)!
       expect(sorted(shown)).toEqual(sorted(calls))

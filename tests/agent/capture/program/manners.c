@@ -156,6 +156,7 @@ static void *writes(void *number)
 	uint8_t message[64];
 	unsigned writer = (uintptr_t)number;
 
+	pthread_setname_np(pthread_self(), "writer");
 	for (unsigned i = 0; i < MESSAGES; i++) {
 		unsigned size = 20 + (writer * 7 + i) % 40;
 		memset(message, 'a' + writer, size);
