@@ -64,6 +64,8 @@ export class Transport {
   #isPaused = false
   #cancelPause: () => void = () => undefined
   #spoolPausedUntil = 0
+  /** Whether it was said that the spool takes nothing. */
+  #isSpoolFull = false
   #flushes: (() => void)[] = []
 
   constructor(options: TransportOptions) {
@@ -251,12 +253,14 @@ export class Transport {
       } catch (error) {
         return this.#pauseSpool(sentenceOf(error))
       }
+      this.#isSpoolFull = false
       stream.forget(batch.at(-1)!.sequence)
     } while (this.#mustSpill() || (this.#isClosed && stream.memory.length > 0))
   }
 
   #pauseSpool(state: string): void {
-    log('warn', `Cannot write the spool: ${state}`)
+    if (!this.#isSpoolFull) log('warn', `Cannot write the spool: ${state}`)
+    this.#isSpoolFull = true
     this.#spoolPausedUntil = this.#env.clock.monotonic() + SPOOL_PAUSE_MS * 1000
   }
 

@@ -77,7 +77,7 @@ export class Supervisor {
 
   async #begin(): Promise<void> {
     const { name, env } = this.#of
-    const { child, ready, lastLine } = this.#of.start()
+    const { child, ready, lastLine } = this.#launch()
     this.#child = child
     this.#state = 'starting'
     this.#sentence = `${name} is starting`
@@ -106,6 +106,20 @@ export class Supervisor {
     serves = true
     this.#state = 'up'
     this.#sentence = `${name} is up`
+  }
+
+  /** Starts the child; what keeps it from starting at all (a full disk) is told as a sentence. */
+  #launch(): ReturnType<Supervised['start']> {
+    try {
+      return this.#of.start()
+    } catch (cause) {
+      throw this.#cannotStart(cause)
+    }
+  }
+
+  #cannotStart(cause: unknown): MetaflowError {
+    const sentence = `Cannot start ${this.#of.name}: ${sentenceOf(cause)}`
+    return new MetaflowError('unavailable', sentence, cause)
   }
 
   #again(): void {
