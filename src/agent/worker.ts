@@ -82,8 +82,9 @@ class Lane {
   }
 
   #turn(): void {
-    const events = this.#ring.poll(this.#pipeline.segment)
+    // The clock is read first: what a record in the ring still waits for must not time out before it.
     const now = this.#env.clock.monotonic()
+    const events = this.#ring.poll(this.#pipeline.segment)
     this.#polls++
     this.#pipeline.tick(now)
     this.#points.tick(now)

@@ -148,7 +148,7 @@ describe.skipIf(reason !== '')('the page', () => {
         samples: [
           { name: 'capture_dropped_total', help: 'h', labels: { why: 'ring_full' }, value: 12 },
           { name: 'flow_dropped_total', help: 'h', labels: { why: 'muted' }, value: 5 },
-          { name: 'tls_connections_total', help: 'h', labels: {}, value: 3 },
+          { name: 'protocols_tls_connections_total', help: 'h', labels: {}, value: 3 },
         ],
       }),
     })

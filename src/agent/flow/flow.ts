@@ -263,9 +263,10 @@ export class Flow {
     const { isMuted } = this.#options
     if (isMuted === undefined) return false
     const slot = segment.key % MUTED_MAX
-    if (this.#muted[slot] === segment.key && segment.key !== 0) return true
-    if (!isMuted(segment)) return false
+    const isKnown = this.#muted[slot] === segment.key && segment.key !== 0
+    if (!(isKnown || isMuted(segment))) return false
     this.#muted[slot] = segment.key
+    // Said again to a known one: after a quiet minute the kernel tries an ignored socket anew.
     if (segment.source === 'socket') this.#options.setVerdict(segment.key, IGNORE)
     return true
   }

@@ -43,7 +43,7 @@ function Page({ status }: { readonly status: Status }): VNode {
   const { server, engine, agents, now } = status
   const samples = [...server.samples, ...agents.flatMap((agent) => agent.samples)]
   const dropped = samples.filter(isLoss)
-  const tls = sum(samples, 'tls_connections_total')
+  const tls = sum(samples, 'protocols_tls_connections_total')
   return (
     <>
       <div class="tiles">
