@@ -34,6 +34,8 @@ const CONNECTIONS_MAX = 32_768
 const DATAGRAM_IDLE_US = 60_000_000
 /** Keys of muted sockets remembered, so that what is still under way costs little. */
 const MUTED_MAX = 1024
+/** How long a muted socket's segments are taken for ones that were under way, µs. */
+const MUTED_US = 1_000_000
 
 /** The connections of one pipeline: gives each its bytes in order, and capture its verdicts. */
 export class Flow {
@@ -51,6 +53,8 @@ export class Flow {
   readonly #order = new Order()
   readonly #peers = new Peers()
   readonly #muted = new Float64Array(MUTED_MAX)
+  /** Until when each was told to the kernel, µs. */
+  readonly #mutedUntil = new Float64Array(MUTED_MAX)
   readonly #connectionsMax: number
   #last: Track | undefined
   #flowId: number
@@ -264,9 +268,12 @@ export class Flow {
     if (isMuted === undefined) return false
     const slot = segment.key % MUTED_MAX
     const isKnown = this.#muted[slot] === segment.key && segment.key !== 0
+    // What is still under way costs little; a socket the kernel tries anew after a quiet minute is
+    // told again.
+    if (isKnown && segment.time < this.#mutedUntil[slot]!) return true
     if (!(isKnown || isMuted(segment))) return false
     this.#muted[slot] = segment.key
-    // Said again to a known one: after a quiet minute the kernel tries an ignored socket anew.
+    this.#mutedUntil[slot] = segment.time + MUTED_US
     if (segment.source === 'socket') this.#options.setVerdict(segment.key, IGNORE)
     return true
   }

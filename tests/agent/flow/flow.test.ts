@@ -162,6 +162,15 @@ test('Flow mutes a socket whose end is our own, once, and forgets it', () => {
   expect(flow.counters.dropped.muted).toBe(2)
 })
 
+test('Flow tells the kernel again of a muted socket that is shown anew', () => {
+  const { flow, verdicts } = log({ isMuted: () => true })
+  const own = new Wire(toFlow(flow), { key: 5 })
+  own.send('ab')
+  own.send('cd')
+  own.send('ef', { time: own.time + 60_000_000 })
+  expect(verdicts).toEqual([`5=${IGNORE}`, `5=${IGNORE}`])
+})
+
 test('Flow tells capture what a reader wants to see, once a change', () => {
   const { flow, connections, verdicts } = log()
   const wire = new Wire(toFlow(flow), { key: 9 })
