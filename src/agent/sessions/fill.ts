@@ -18,7 +18,7 @@ import {
 import type { Connection, Mark } from '../../model/connection.ts'
 import { type Message, NO_COUNT, NO_ID, STATUS, type Text } from '../../model/message.ts'
 import type { Direction } from '../../model/segment.ts'
-import { redactArguments, redactError, redactQuery, redactSql } from './redact.ts'
+import { redactArguments, redactError, redactQuery, redactSql, redactSqlError } from './redact.ts'
 
 /** What a protocol's resource is, by its number in `l7_protocol` (HTTP 20 … FastCGI 44, …). */
 export function isPath(l7Protocol: number): boolean {
@@ -127,9 +127,7 @@ export function fillResponse(call: Call, message: Message, redact: boolean): voi
   const { texts } = call
   let cut = message.truncated
   if (message.error.end > message.error.start) {
-    const isRepeated = redact && call.l7Protocol === REDIS
-    const error = isRepeated ? redactError(message.error) : message.error
-    cut = texts.copy(RESPONSE_EXCEPTION, error) || cut
+    cut = texts.copy(RESPONSE_EXCEPTION, errorOf(call, message, redact)) || cut
   }
   cut = texts.copy(RESPONSE_RESULT, message.result) || cut
   texts.copy(X_REQUEST_ID_1, message.xRequestId)
@@ -149,6 +147,17 @@ export function fillResponse(call: Call, message: Message, redact: boolean): voi
     call.responseLength = Math.max(call.responseLength, 0) + message.length
   if (message.rows !== NO_COUNT) call.affectedRows = Math.max(call.affectedRows, 0) + message.rows
   if (cut) call.isTruncated = true
+}
+
+/** What is kept of an error. A command Redis does not know takes who knows what: nothing stays. */
+function errorOf(call: Call, message: Message, redact: boolean): Text {
+  const { error, code } = message
+  if (!redact) return error
+  if (isSql(call.l7Protocol)) return redactSqlError(error, code)
+  if (call.l7Protocol !== REDIS) return error
+  const told = redactError(error)
+  if (told !== error) call.texts.point(REQUEST_RESOURCE, 0, 0)
+  return told
 }
 
 /** What is kept of a message's resource. */

@@ -169,6 +169,27 @@ export function redactError(text: Text): Text {
   return text
 }
 
+/**
+ * An error a MySQL server reports, without what stands between its first and its last quote: values
+ * and pieces of the statement, which may have quotes of their own. Nothing is left of a message that
+ * a statement made; all of one whose quoted words are names.
+ * https://mariadb.com/docs/server/reference/error-codes
+ */
+export function redactSqlError(text: Text, code: number): Text {
+  const { bytes, start, end } = text
+  if (QUOTES_NAMES.has(code)) return text
+  const first = code === SIGNALLED ? start - 1 : bytes.indexOf(QUOTE, start)
+  if (code !== SIGNALLED && (first < 0 || first >= end)) return text
+  let size = 0
+  for (let at = start; at <= first && size < SIZE_MAX; at++) scratch[size++] = bytes[at]!
+  if (size < SIZE_MAX) scratch[size++] = QUESTION
+  const last = code === SIGNALLED ? end : bytes.lastIndexOf(QUOTE, end - 1)
+  if (last > first)
+    for (let at = last; at < end && size < SIZE_MAX; at++) scratch[size++] = bytes[at]!
+  written.set(scratch, 0, size)
+  return written
+}
+
 function isCommand({ bytes, start, end }: Text, word: string): boolean {
   if (end - start < word.length) return false
   for (let i = 0; i < word.length; i++)
@@ -192,7 +213,25 @@ function isWord(byte: number): boolean {
   )
 }
 
-const SECRETS = ['auth', 'hello', 'echo', 'ping', 'eval', 'acl', 'config', 'migrate', 'script']
+const SECRETS = [
+  'auth',
+  'hello',
+  'echo',
+  'ping',
+  'eval',
+  'eval_ro',
+  'acl',
+  'config',
+  'migrate',
+  'script',
+]
+/** ER_SIGNAL_EXCEPTION: its text is what SIGNAL was given. */
+const SIGNALLED = 1644
+/** Errors that quote names of databases, tables, columns, keys, routines and accounts alone. */
+const QUOTES_NAMES: ReadonlySet<number> = new Set([
+  1007, 1008, 1044, 1045, 1046, 1048, 1049, 1050, 1051, 1052, 1054, 1060, 1061, 1072, 1091, 1109,
+  1142, 1143, 1146, 1176, 1264, 1305, 1364, 1406,
+])
 const ARGS = new TextEncoder().encode(', with args beginning with')
 const PREFIXES: readonly number[] = [0x78, 0x62, 0x6e]
 const LF = 0x0a

@@ -5,6 +5,7 @@ import {
   redactError,
   redactQuery,
   redactSql,
+  redactSqlError,
 } from '../../../src/agent/sessions/redact.ts'
 import { Text } from '../../../src/model/message.ts'
 
@@ -95,4 +96,20 @@ test('redactError leaves out the arguments that an error repeats', () => {
   const error = "ERR unknown command 'SETT', with args beginning with: 'key' 'secret' "
   expect(read(redactError(textOf(error)))).toBe("ERR unknown command 'SETT'")
   expect(read(redactError(textOf('WRONGTYPE no')))).toBe('WRONGTYPE no')
+})
+
+test.each([
+  [1062, "Duplicate entry 'a'b' for key 'name'", "Duplicate entry '?'"],
+  [1064, "You have an error near 'x = 'secret'' at line 1", "You have an error near '?' at line 1"],
+  [
+    1366,
+    "Incorrect integer value: 'no' for column `n`",
+    "Incorrect integer value: '?' for column `n`",
+  ],
+  [1105, "Cut short: 'secr", "Cut short: '?"],
+  [1213, 'Deadlock found', 'Deadlock found'],
+  [1054, "Unknown column 'nothing' in 'SELECT'", "Unknown column 'nothing' in 'SELECT'"],
+  [1644, 'all of it was said by the statement', '?'],
+])('redactSqlError of error %d leaves of "%s" "%s"', (code, text, want) => {
+  expect(read(redactSqlError(textOf(text), code))).toBe(want)
 })
