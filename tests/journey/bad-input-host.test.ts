@@ -56,7 +56,7 @@ testWith('executable', 'root', 'setpriv').each([
   expect([verdict, without]).toEqual(['no', expect.stringContaining('Nothing is observed')])
 })
 
-testWith('executable', 'root', 'unshare').each(NO_TYPES)(
+testWith('executable', 'root', 'mounts', 'unshare').each(NO_TYPES)(
   'an agent where the kernel types are %s says so, and doctor does',
   async (name, by) => {
     expectSentence(
