@@ -87,6 +87,15 @@ class Demo {
     await new Promise((resolve) => this.#logs.end(resolve))
   }
 
+  get #secrets(): Record<string, string | undefined> {
+    const { server, clickhouse } = this.#config
+    return {
+      METAFLOW_SERVER_TOKEN: server.token,
+      METAFLOW_AGENT_TOKEN: server.token,
+      METAFLOW_CLICKHOUSE_PASSWORD: clickhouse.password || undefined,
+    }
+  }
+
   get #isOver(): boolean {
     return this.#stop.aborted || this.#failed !== undefined
   }
@@ -104,9 +113,12 @@ class Demo {
   async #startPart(mode: 'server' | 'agent', path: string): Promise<void> {
     const { dataDir, logLevel, agent, server, clickhouse, query } = this.#config
     const file = `${dataDir}/demo.yaml`
+    // Secrets go by the environment: a file would outlive us.
     const settings = {
-      ...{ dataDir, logLevel, server, clickhouse, query },
-      agent: { ...agent, server: this.#url, token: server.token },
+      ...{ dataDir, logLevel, query },
+      server: { ...server, token: undefined },
+      clickhouse: { ...clickhouse, password: undefined },
+      agent: { ...agent, server: this.#url, token: undefined },
     }
     await this.#env.files.replace(file, new TextEncoder().encode(JSON.stringify(settings)))
     this.#start(mode, [`--mode=${mode}`, `--config=${file}`])
@@ -143,7 +155,7 @@ class Demo {
     const child = startChild({
       command: ownCommand(args),
       name,
-      environment: withoutSettings(),
+      environment: { ...withoutSettings(), ...this.#secrets },
       onLine: (line) => {
         last = line
         this.#logs.write(`${line}\n`)

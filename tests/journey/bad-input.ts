@@ -52,6 +52,8 @@ export class Part {
     const [program, ...words] = [...by, METAFLOW, ...args]
     this.child = startChild({
       ...rest,
+      // A shell does not ask for this either: what it would hide is to be seen.
+      environment: { BUN_FEATURE_FLAG_NO_ORPHANS: undefined, ...rest.environment },
       command: [program!, ...words],
       name: 'metaflow',
       onLine: (line) => this.lines.push(line),
