@@ -30,7 +30,7 @@ export function encodeNative(table: Table, parts: readonly Part[]): Uint8Array<A
   const plan = planOf(table)
   const sizes = parts.map(({ block, rows }) => rows?.length ?? block.header.rows)
   const rows = sizes.reduce((sum, size) => sum + size, 0)
-  const to = new NativeBuffer(4096 + rows * plan.rowBytes)
+  const to = new NativeBuffer(8192 + rows * plan.rowBytes + variableBytes(parts, sizes))
   to.putVarint(plan.columns.length)
   to.putVarint(rows)
   for (const column of plan.columns) {
@@ -45,6 +45,20 @@ export function encodeNative(table: Table, parts: readonly Part[]): Uint8Array<A
     column.put(to, shares, rows)
   }
   return to.written
+}
+
+/**
+ * About how many bytes text and histograms take besides what each row takes: a buffer that has to
+ * grow is copied, and touches twice the memory.
+ */
+function variableBytes(parts: readonly Part[], sizes: readonly number[]): number {
+  let bytes = 0
+  for (const [i, { block }] of parts.entries())
+    for (const column of block.columns.values())
+      if (column.kind === 'text')
+        bytes += (column.bytes.length / Math.max(column.offsets.length - 1, 1)) * sizes[i]!
+      else if (column.kind === 'histogram') bytes += column.keys.length * 10
+  return Math.ceil(bytes * 1.02)
 }
 
 type PlannedColumn = {
@@ -66,7 +80,6 @@ function planOf(table: Table): Plan {
         name: column.name,
         put: column.wire === undefined ? serverColumn(table, column) : wireColumn(column),
       })),
-      // Text and histograms take more or less; the buffer grows.
       rowBytes: stored.reduce((sum, { wire }) => sum + (wire === undefined ? 4 : WIDTH[wire]), 0),
     }
     plans.set(table, plan)
@@ -82,8 +95,8 @@ const WIDTH: Readonly<Record<Physical, number>> = {
   u64: 8,
   i64: 8,
   ip6: 16,
-  text: 8,
-  histogram: 24,
+  text: 1,
+  histogram: 8,
 }
 
 /** The type whose data we have; ClickHouse converts where the column's own is a wider number. */
