@@ -26,6 +26,9 @@ export type EngineOptions = {
   readonly limits: EngineLimits
 }
 
+/** How long answers under way may take when it stops. */
+const STOP_MS = 2000
+
 /** The kernel takes no longer path of a socket (sockaddr_un), its NUL counted. */
 const SOCKET_PATH_BYTES_MAX = 107
 
@@ -53,7 +56,9 @@ export const runEngine: Command = async (args, stop) => {
   chmodSync(socket, 0o600)
   print(`${JSON.stringify({ ready: version })}\n`)
   await whenStopped(stop)
-  await server.stop()
+  // Nobody new is let in; who is being answered has a little time, who only stays connected none.
+  const stopped = server.stop()
+  await Promise.race([stopped, Bun.sleep(STOP_MS)])
   await reader.close(false)
   await control.close(false)
   // Merges may leave threads that do not end: all is on disk, so nothing is waited for.

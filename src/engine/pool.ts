@@ -31,6 +31,8 @@ export class Pool {
   readonly #connections: Connection[] = []
   readonly #idle: Connection[] = []
   readonly #waiting: ((connection: Connection) => void)[] = []
+  /** The mark of the statement that a connection works at. */
+  readonly #running = new Map<Connection, string>()
   #marks = 0
 
   constructor(options: PoolOptions) {
@@ -60,8 +62,9 @@ export class Pool {
   ): Promise<Run> {
     const connection = await this.#take(gone)
     const mark = statement.kind === 'insert' ? '' : `/* ${this.#options.role} ${++this.#marks} */ `
+    this.#running.set(connection, mark)
     const kill = (): void => {
-      if (mark !== '' && connection.isBusy) this.#options.kill(mark)
+      if (this.#running.get(connection) === mark) this.#kill(connection)
     }
     gone.addEventListener('abort', kill, { once: true })
     let open = true
@@ -91,9 +94,13 @@ export class Pool {
     return { first, next, end }
   }
 
-  /** Closes every connection once its statement ended; with `shutdown` the engine as well. */
+  /**
+   * Closes every connection once its statement ended, which is hastened unless it is an insert;
+   * with `shutdown` the engine as well.
+   */
   async close(shutdown: boolean): Promise<boolean> {
     let clean = true
+    for (const connection of this.#running.keys()) this.#kill(connection)
     for (const [i, connection] of this.#connections.entries()) {
       const last = shutdown && i === this.#connections.length - 1
       const reply = await connection.ask({ kind: 'close', shutdown: last })
@@ -125,7 +132,13 @@ export class Pool {
     })
   }
 
+  #kill(connection: Connection): void {
+    const mark = this.#running.get(connection)
+    if (mark && connection.isBusy) this.#options.kill(mark)
+  }
+
   #give(connection: Connection): void {
+    this.#running.delete(connection)
     const next = this.#waiting.shift()
     if (next === undefined) this.#idle.push(connection)
     else next(connection)

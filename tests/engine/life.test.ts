@@ -172,6 +172,30 @@ describe.skipIf(!HAS_ENGINE)('runEngine', () => {
     await engine.end()
   })
 
+  test('runEngine stops at SIGTERM within its grace, whatever it is asked just then', async () => {
+    const engine = await startEngine()
+    try {
+      const query = 'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1'
+      const failed = engine.reader.query({ query }).catch((error) => error)
+      await until(
+        async () =>
+          (
+            await rowsOf(
+              engine.writer,
+              "SELECT 1 FROM system.processes WHERE query LIKE '%sipHash64%' AND query NOT LIKE '%system%'",
+            )
+          ).length > 0,
+      )
+      process.kill(engine.processId()!, 'SIGTERM')
+      await until(() => engine.health().state === 'down')
+      expect(engine.health().sentence).toContain('it ended with code 0')
+      expect(await failed).toBeInstanceOf(Error)
+      await engine.restarted(1)
+    } finally {
+      await engine.end()
+    }
+  }, 30_000)
+
   test('runEngine keeps what it acknowledged when it is killed in the middle of inserts', async () => {
     const engine = await startEngine()
     try {
