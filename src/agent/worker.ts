@@ -82,7 +82,7 @@ class Lane {
   }
 
   #turn(): void {
-    // The clock is read first: what a record in the ring still waits for must not time out before it.
+    // The clock is read first: no wait may expire while what it waits for lies in the ring.
     const now = this.#env.clock.monotonic()
     const events = this.#ring.poll(this.#pipeline.segment)
     this.#polls++
