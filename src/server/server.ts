@@ -11,6 +11,7 @@ import { MetaflowError, sentenceOf } from '../lib/errors.ts'
 import { log } from '../lib/log.ts'
 import { tables } from '../model/tables/registry.ts'
 import { buildApp } from './apis/app.ts'
+import { Door } from './apis/door.ts'
 import { readAssets } from './assets.ts'
 import { catalogOf } from './query/catalog.ts'
 import { describeCatalog } from './query/describe.ts'
@@ -84,12 +85,13 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     samples,
     assets: readAssets(),
   })
-  const server = listen(config, app.fetch as (request: Request) => Promise<Response>)
-  log('info', `Listening on ${server.url.origin}`)
+  const fetch = app.fetch as (request: Request) => Promise<Response>
+  const door = new Door({ timers: env.timers, listen: (port) => listen(config, fetch, port) })
+  log('info', `Listening on ${door.origin}`)
   return {
-    url: server.url.origin,
+    url: door.origin,
     async stop(): Promise<void> {
-      await server.stop()
+      await door.stop()
       retention.stop()
       await intake.stop()
       await clickhouse.stop()
@@ -183,13 +185,14 @@ async function wayOf({ clickhouse, dataDir }: ServerConfig): Promise<Way> {
 function listen(
   config: ServerConfig,
   fetch: (request: Request) => Promise<Response> | Response,
+  givenPort?: number,
 ): Bun.Server<undefined> {
   const at = config.server.listen
   const { host: hostname, port } = splitListen(at)
   try {
     return Bun.serve({
       hostname,
-      port,
+      port: givenPort ?? port,
       idleTimeout: IDLE_SECONDS,
       // The runtime's own page of an error shows our insides. Without it ports would be shared.
       development: false,

@@ -286,6 +286,44 @@ describe.skipIf(reason !== '')('bad input on the ports of a server', () => {
   }, 120_000)
 })
 
+describe.skipIf(reason !== '')('a server that may open few files', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'metaflow-door-'))
+  let server: ServerPart
+  beforeAll(async () => {
+    const by = ['prlimit', '--nofile=256:256', '--']
+    server = await ServerPart.start(join(directory, 'data'), [], 0, { by })
+  }, 90_000)
+  afterAll(async () => {
+    for (const socket of opened) socket.destroy()
+    await server?.child.stop()
+    rmSync(directory, { recursive: true })
+  }, 30_000)
+
+  const flood = (count: number): void => {
+    for (let at = 0; at < count; at++)
+      dial({ host: '127.0.0.1', port: server.port }).write('GET / HTTP/1.1\r\nHost: local')
+  }
+
+  test('hangs up on a flood, then takes blocks and answers as before', async () => {
+    flood(1000)
+    await server.says('Too many connections')
+    await until(async () => (await server.get('/healthz'))?.status === 200, 30)
+    await server.says('Connections are let in again')
+    const body = numbered('f'.repeat(32), 1, 'after-the-flood')
+    expect((await server.get('/v1/blocks', { method: 'POST', body }))?.status).toBe(200)
+    const sql = "SELECT count() FROM flow_log.l7_flow_log WHERE endpoint = 'after-the-flood'"
+    await until(async () => Number(await server.value(sql)) === 1, 30)
+    expectNoInsides(server.words)
+  }, 90_000)
+
+  test('stops in order while others hold connections half-open', async () => {
+    flood(50)
+    await until(() => openFiles(server.child.processId) > 50)
+    server.child.signal('SIGINT')
+    expect(await server.child.exited).toEqual({ code: 0, signal: null })
+  }, 60_000)
+})
+
 describe.skipIf(reason !== '')('a server with a token', () => {
   const directory = mkdtempSync(join(tmpdir(), 'metaflow-token-'))
   const token = 'canary-4b1d-token'

@@ -87,16 +87,22 @@ export class ServerPart extends Part {
   readonly port: number
   readonly data: string
 
-  static async start(data: string, args: readonly string[] = [], port = 0): Promise<ServerPart> {
+  static async start(
+    data: string,
+    args: readonly string[] = [],
+    port = 0,
+    options: RunOptions = {},
+  ): Promise<ServerPart> {
     giveEngine(data)
-    const server = new ServerPart(data, args, port || (await freePort()))
+    const at = port || (await freePort())
+    const listen = ['--data-dir', data, '--listen', `127.0.0.1:${at}`]
+    const server = new ServerPart(data, at, ['--mode=server', ...listen, ...args], options)
     await server.until(async () => (await server.get('/healthz'))?.status === 200, 60)
     return server
   }
 
-  private constructor(data: string, args: readonly string[], port: number) {
-    const listen = ['--data-dir', data, '--listen', `127.0.0.1:${port}`]
-    super(['--mode=server', ...listen, ...args])
+  private constructor(data: string, port: number, args: readonly string[], options: RunOptions) {
+    super(args, options)
     this.data = data
     this.port = port
     this.url = `http://127.0.0.1:${port}`

@@ -170,9 +170,9 @@ export function redactError(text: Text): Text {
 }
 
 /**
- * An error a MySQL server reports, without what stands between its first and its last quote: values
- * and pieces of the statement, which may have quotes of their own. Nothing is left of a message that
- * a statement made; all of one whose quoted words are names.
+ * An error a MySQL server reports, without what stands between its first and its last quote: a
+ * value or a piece of the statement, which may have quotes of its own. Nothing is left of a message
+ * that a statement made; all of one whose quoted words are names.
  * https://mariadb.com/docs/server/reference/error-codes
  */
 export function redactSqlError(text: Text, code: number): Text {
