@@ -4,7 +4,7 @@ import { type Child, startChild } from '../../src/lib/process.ts'
 import { freePort } from '../peers/peers.ts'
 import { until } from '../until.ts'
 
-const EXECUTABLE = 'dist/metaflow'
+export const EXECUTABLE = 'dist/metaflow'
 
 /** The reason why the journey cannot be made here, else the empty string. */
 export function noJourney(): string {
