@@ -1,15 +1,5 @@
 /** The engine's configuration, generated: what it may do is written here and nowhere else. */
-export type EngineLimits = {
-  /** Memory of the whole engine, bytes. */
-  readonly memoryBytes: number
-  readonly readerSeconds: number
-  readonly readerMemoryBytes: number
-  readonly readerRows: number
-  readonly readerBytes: number
-}
-
-/** Databases that are ours: grants reach no further. */
-export const DATABASES = ['flow_log', 'flow_metrics', 'flow_tag'] as const
+import { DATABASES, type EngineLimits } from '../model/engine.ts'
 
 /** config.xml: caches small, merges gentle, temporary files in our own directory. */
 export function configXml(directory: string, limits: EngineLimits): string {

@@ -9,22 +9,11 @@ import { type Command, whenStopped } from '../lib/command.ts'
 import { MetaflowError } from '../lib/errors.ts'
 import { log, print } from '../lib/log.ts'
 import { IS_BUILT } from '../lib/worker.ts'
-import { configXml, type EngineLimits, readerArgs, usersXml, writerArgs } from './config.ts'
-import { BODY_BYTES_MAX, handler, type Users } from './http.ts'
+import { ENGINE_SOCKET, type EngineOptions } from '../model/engine.ts'
+import { configXml, readerArgs, usersXml, writerArgs } from './config.ts'
+import { BODY_BYTES_MAX, handler } from './http.ts'
 import { Pool } from './pool.ts'
 import { confine, dieWithParent, exitAtOnce, lockFile } from './system.ts'
-
-/** What the server tells its engine, by a file of its own that is gone once read. */
-export type EngineOptions = {
-  readonly library: string
-  /** The engine's own directory; its socket is `socketPath(directory)`. */
-  readonly directory: string
-  readonly parentProcessId: number
-  readonly users: Users
-  readonly writers: number
-  readonly readers: number
-  readonly limits: EngineLimits
-}
 
 /** How long answers under way may take when it stops. */
 const STOP_MS = 2000
@@ -32,8 +21,8 @@ const STOP_MS = 2000
 /** The kernel takes no longer path of a socket (sockaddr_un), its NUL counted. */
 const SOCKET_PATH_BYTES_MAX = 107
 
-export function socketPath(directory: string): string {
-  return join(directory, 'engine.sock')
+function socketPath(directory: string): string {
+  return join(directory, ENGINE_SOCKET)
 }
 
 /** `--mode=engine OPTIONS_FILE`: serves until it is told to stop or its parent is gone. */

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { EngineOptions } from '../../src/engine/engine.ts'
 import { runProgram, startChild } from '../../src/lib/process.ts'
+import type { EngineOptions } from '../../src/model/engine.ts'
 import { DEFAULT_LIMITS } from '../../src/server/storage/clickhouse.ts'
 import {
   ENGINE_COMMAND,

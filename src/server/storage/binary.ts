@@ -6,9 +6,9 @@ import type { Env } from '../../lib/env.ts'
 import { MetaflowError } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import { startChild } from '../../lib/process.ts'
+import { DATABASES } from '../../model/engine.ts'
 import type { Clients, Limits } from './clickhouse.ts'
 import { readerSettings, remoteClients, type User } from './remote.ts'
-import { DATABASES } from './schema.ts'
 import { Supervisor } from './supervisor.ts'
 
 export type BinaryOptions = {

@@ -1,20 +1,13 @@
 /** ClickHouse, three ways behind one client: embedded, a binary of the host's, or elsewhere. */
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Env } from '../../lib/env.ts'
+import type { EngineLimits } from '../../model/engine.ts'
 import { type BinaryOptions, superviseBinary } from './binary.ts'
 import { type EmbeddedOptions, superviseEmbedded } from './embedded.ts'
 import { type RemoteOptions, remoteClients, type User, Watch } from './remote.ts'
 import type { Health } from './supervisor.ts'
 
-export type Limits = {
-  /** Memory of the whole engine, bytes. */
-  readonly memoryBytes: number
-  /** What one reader's statement may take. */
-  readonly readerSeconds: number
-  readonly readerMemoryBytes: number
-  readonly readerRows: number
-  readonly readerBytes: number
-}
+export type Limits = EngineLimits
 export const DEFAULT_LIMITS: Limits = {
   memoryBytes: 4 * 1024 ** 3,
   readerSeconds: 30,

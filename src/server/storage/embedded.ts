@@ -8,6 +8,7 @@ import type { Env } from '../../lib/env.ts'
 import { LEVELS, type Level, log } from '../../lib/log.ts'
 import { startChild } from '../../lib/process.ts'
 import { IS_BUILT } from '../../lib/worker.ts'
+import { ENGINE_SOCKET, type EngineOptions } from '../../model/engine.ts'
 import type { Clients, Limits } from './clickhouse.ts'
 import { INSERT_MS_MAX } from './remote.ts'
 import { Supervisor } from './supervisor.ts'
@@ -44,19 +45,16 @@ export function superviseEmbedded(
     env,
     start() {
       const file = join(directory, 'options.json')
-      writeFileSync(
-        file,
-        JSON.stringify({
-          library: way.library,
-          directory,
-          parentProcessId: process.pid,
-          users,
-          writers: WRITERS,
-          readers: READERS,
-          limits,
-        }),
-        { mode: 0o600 },
-      )
+      const options: EngineOptions = {
+        library: way.library,
+        directory,
+        parentProcessId: process.pid,
+        users,
+        writers: WRITERS,
+        readers: READERS,
+        limits,
+      }
+      writeFileSync(file, JSON.stringify(options), { mode: 0o600 })
       const ready = Promise.withResolvers<void>()
       let last = 'it said nothing'
       const child = startChild({
@@ -71,7 +69,7 @@ export function superviseEmbedded(
       return { child, ready: ready.promise, lastLine: () => last }
     },
   })
-  return { supervisor, clients: clientsOf(join(directory, 'engine.sock'), users, limits) }
+  return { supervisor, clients: clientsOf(join(directory, ENGINE_SOCKET), users, limits) }
 }
 
 function secret(env: Env): string {

@@ -2,13 +2,12 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import { MetaflowError } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
+import { DATABASES } from '../../model/engine.ts'
 import { NAME_TYPE } from '../../model/name.ts'
 import { tables } from '../../model/tables/registry.ts'
 import { type Column, qualifiedName, type Table } from '../../model/tables/table.ts'
 import type { User } from './remote.ts'
 
-/** Databases that are ours. */
-export const DATABASES = ['flow_log', 'flow_metrics', 'flow_tag'] as const
 export const NAMES_TABLE = 'flow_tag.names'
 /** Dictionaries and which names each holds. */
 export const DICTIONARIES: readonly (readonly [name: string, where: string])[] = [

@@ -95,14 +95,20 @@ export class Supervisor {
         this.#again()
       } else throw new MetaflowError('unavailable', `Cannot start ${name}: ${how}${words}`)
     })
-    const late = this.#after(START_MS_MAX).then(() => {
-      if (serves) return
+    const late = Promise.withResolvers<never>()
+    const cancel = env.timers.after(START_MS_MAX, () => {
       child.signal('SIGKILL')
-      throw new MetaflowError('unavailable', `Cannot start ${name}: it did not serve in time`)
+      late.reject(
+        new MetaflowError('unavailable', `Cannot start ${name}: it did not serve in time`),
+      )
     })
-    late.catch(() => {})
+    late.promise.catch(() => {})
     ended.catch(() => {})
-    await Promise.race([ready, ended, late])
+    try {
+      await Promise.race([ready, ended, late.promise])
+    } finally {
+      cancel()
+    }
     serves = true
     this.#state = 'up'
     this.#sentence = `${name} is up`
