@@ -71,7 +71,7 @@ const VISITS: readonly Visit[] = [
     to: ['^src/(config|wire|model|lib|server)/', '^src/engine/extract\\.ts$'],
   },
   { from: /^src\/(agent|server)\/[^/]+$/, to: ['^src/(config|wire|model|lib)/', '^src/$1/'] },
-  { from: /^src\/(engine|workload)\//, to: ['^src/lib/', '^src/$1/'] },
+  { from: /^src\/(engine|workload)\//, to: ['^src/(lib|model)/', '^src/$1/'] },
   { from: /^src\/web\//, to: ['^src/(web|model|lib)/'] },
   {
     from: /^src\/cli\//,
