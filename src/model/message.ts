@@ -34,8 +34,8 @@ export class Text {
     this.end = start + size
   }
 
+  /** Leaves nothing; what it lay in is not let go of before the next `set`. */
   clear(): void {
-    this.bytes = NOTHING
     this.start = 0
     this.end = 0
   }

@@ -1,3 +1,4 @@
+import { areHex, fourOf, viewOf } from '../lib/words.ts'
 import type { Message } from './message.ts'
 
 /*
@@ -10,6 +11,7 @@ const DASH = 0x2d
 const COLON = 0x3a
 const PERCENT = 0x25
 const ZERO = 0x30
+const ZEROS = fourOf(ZERO)
 /** A sw8 header is less than 2 KB; its two ids are far less. */
 const SCRATCH_SIZE = 1024
 const scratch = new Uint8Array(SCRATCH_SIZE)
@@ -106,13 +108,20 @@ function next(bytes: Uint8Array, start: number, end: number): number {
 
 /** Whether [start, end) is hex digits that are not all zero. */
 function isId(bytes: Uint8Array, start: number, end: number): boolean {
-  let seen = false
-  for (let at = start; at < end; at++) {
+  const view = viewOf(bytes)
+  let rest = 0
+  let at = start
+  for (; at + 4 <= end; at += 4) {
+    const word = view.getInt32(at, true)
+    if (!areHex(word)) return false
+    rest |= word ^ ZEROS
+  }
+  for (; at < end; at++) {
     const byte = bytes[at]!
     if (HEX[byte] === 0) return false
-    if (byte !== ZERO) seen = true
+    rest |= byte ^ ZERO
   }
-  return seen
+  return rest !== 0
 }
 
 /** Decodes [start, end) into the scratch from `to`; answers where it ends there, or -1. */

@@ -2,7 +2,7 @@
  * What each protocol costs: CPU time of one `feed` of a usual message, with clearing the message.
  * Run by hand: `bun tests/bench/protocols.ts`; prints a line a message, lowest of several rounds.
  */
-import type { Sender } from '../../src/agent/protocols/protocol.ts'
+import { Input, type Sender } from '../../src/agent/protocols/protocol.ts'
 import { protocols } from '../../src/agent/protocols/registry.ts'
 import { print } from '../../src/lib/log.ts'
 import { Message, NO_TAG } from '../../src/model/message.ts'
@@ -136,6 +136,8 @@ const CASES: readonly Case[] = [
 const message = new Message()
 for (const { protocol: name, name: what, sender, tag, datagram = false, text } of CASES) {
   const bytes = bytesOf(text)
+  const input = new Input()
+  input.set(bytes, 0, bytes.length)
   const protocol = protocols.find((one) => one.name === name)!
   const conversation = protocol.open({ datagram, pending: () => tag })
   let least = Number.POSITIVE_INFINITY
@@ -143,7 +145,7 @@ for (const { protocol: name, name: what, sender, tag, datagram = false, text } o
     const start = process.cpuUsage()
     for (let i = 0; i < MESSAGES; i++) {
       message.clear()
-      if (conversation.feed(sender, bytes, 0, message) !== bytes.length)
+      if (conversation.feed(sender, input, message) !== bytes.length)
         throw new Error(`Cannot measure ${name} ${what}: it is not read whole`)
     }
     const { user, system } = process.cpuUsage(start)

@@ -5,7 +5,7 @@
 import { Flow } from '../../src/agent/flow/flow.ts'
 import { Pipeline } from '../../src/agent/pipeline.ts'
 import { http } from '../../src/agent/protocols/http.ts'
-import type { Protocol } from '../../src/agent/protocols/protocol.ts'
+import { Input, type Protocol } from '../../src/agent/protocols/protocol.ts'
 import { Message } from '../../src/model/message.ts'
 import { Segment, type SegmentSink } from '../../src/model/segment.ts'
 import { toy } from '../agent/flow/toy.ts'
@@ -112,11 +112,13 @@ const flow = new Flow({
 })
 measure('flow', round, (segment) => flow.segment(segment))
 const message = new Message()
+const input = new Input()
 const conversation = http.open({ datagram: false, pending: () => -1 })
 measure('http alone', round, (segment) => {
   message.clear()
   const sender = segment.direction === 'receive' ? 'client' : 'server'
-  conversation.feed(sender, segment.bytes.subarray(0, segment.end), segment.start, message)
+  input.set(segment.bytes, segment.start, segment.end)
+  conversation.feed(sender, input, message)
 })
 measure('http, whole pipeline', round, pipelineOf(http, true).segment)
 measure('http, nothing redacted', round, pipelineOf(http, false).segment)
@@ -141,7 +143,7 @@ function toyRounds(): void {
   measure('streams and sessions alone', round, pipelineOf(cheap, true).segment)
 }
 
-function cheapFeed(sender: string, bytes: Uint8Array, start: number, into: Message): number {
+function cheapFeed(sender: string, { bytes, start, end }: Input, into: Message): number {
   into.kind = sender === 'client' ? 'request' : 'response'
   if (sender === 'client') {
     into.operation.set(bytes, start, 3)
@@ -149,5 +151,5 @@ function cheapFeed(sender: string, bytes: Uint8Array, start: number, into: Messa
     into.domain.set(bytes, start + 46, 12)
     into.xRequestId.set(bytes, start + 70, 36)
   }
-  return bytes.length - start
+  return end - start
 }

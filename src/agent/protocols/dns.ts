@@ -4,6 +4,7 @@ import { codeNames, opcodeNames, typeNames } from './dns/names.ts'
 import { type Counts, type Extent, nameEnd, Records, u16, writeName } from './dns/records.ts'
 import {
   type Conversation,
+  type Input,
   type Link,
   MORE,
   type Protocol,
@@ -58,7 +59,9 @@ class DnsConversation implements Conversation {
     this.#link = link
   }
 
-  feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
+  feed(sender: Sender, input: Input, message: Message): number {
+    const { start } = input
+    const bytes = input.bounded()
     extent.start = start
     extent.end = bytes.length
     if (!this.#link.datagram) {

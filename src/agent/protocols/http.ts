@@ -16,11 +16,12 @@ import {
   methodEnd,
   requestScore,
   setTarget,
-  statusAt,
+  statusOf,
   versionAt,
 } from './http/start-line.ts'
 import {
   type Conversation,
+  Input,
   type Link,
   MORE,
   type Protocol,
@@ -51,8 +52,7 @@ export const http: Protocol = {
   ports: [80, 8000, 8008, 8080, 8081, 8888],
   // A rich head with a token in it; a call costs no more than it is long.
   bytesPerCall: 4096,
-  claim: (bytes, sender) =>
-    sender === 'client' ? requestScore(bytes, 0) : statusAt(bytes, 0) > 0 ? 95 : 0,
+  claim: (bytes, sender) => scoreOf(bytes, sender),
   open: (link) => new HttpConversation(link),
 }
 
@@ -79,6 +79,7 @@ const CHUNK_DIGITS_MAX = 12
 const NEXT = -1000
 
 const head = new Head()
+const claimed = new Input()
 
 class HttpConversation implements Conversation {
   readonly #link: Link
@@ -97,37 +98,37 @@ class HttpConversation implements Conversation {
     this.#link = link
   }
 
-  feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
-    if (start >= bytes.length) return MORE
+  feed(sender: Sender, input: Input, message: Message): number {
+    const { bytes, start, end } = input
+    if (start >= end) return MORE
     const state = sender === 'client' ? this.#client : this.#server
-    if (state === CHUNK) return this.#chunk(sender, bytes, start, message)
+    if (state === CHUNK) return this.#chunk(sender, input, message)
     if (this.#switched) {
       message.next = this.#upgrade
       return SWITCH
     }
     if (state === LOOSE) {
-      const next = this.#next(sender, bytes, start)
+      const next = this.#next(sender, input)
       if (next !== NEXT) return next
     }
-    if (bytes[start] === CR || bytes[start] === LF) return emptyLines(bytes, start)
-    if (this.#isSeen(sender, bytes, start)) return moreOfHead(bytes, start)
+    if (bytes[start] === CR || bytes[start] === LF) return emptyLines(input)
+    if (this.#isSeen(sender, input)) return moreOfHead(input)
     const size =
-      sender === 'client'
-        ? this.#request(bytes, start, message)
-        : this.#response(bytes, start, message)
-    const seen = size === MORE ? bytes.length - start : 0
+      sender === 'client' ? this.#request(input, message) : this.#response(input, message)
+    const seen = size === MORE ? end - start : 0
     if (sender === 'client') this.#clientSeen = seen
     else this.#serverSeen = seen
     return size
   }
 
   /** Whether a long head was read up to here before and what came since cannot be its end. */
-  #isSeen(sender: Sender, bytes: Uint8Array, start: number): boolean {
+  #isSeen(sender: Sender, input: Input): boolean {
+    const { start, end } = input
     const seen = sender === 'client' ? this.#clientSeen : this.#serverSeen
-    if (seen < AGAIN_BYTES_MAX || seen > bytes.length - start) return false
-    if (mayEndHead(bytes, start + seen)) return false
-    if (sender === 'client') this.#clientSeen = bytes.length - start
-    else this.#serverSeen = bytes.length - start
+    if (seen < AGAIN_BYTES_MAX || seen > end - start) return false
+    if (mayEndHead(input, start + seen)) return false
+    if (sender === 'client') this.#clientSeen = end - start
+    else this.#serverSeen = end - start
     return true
   }
 
@@ -147,40 +148,42 @@ class HttpConversation implements Conversation {
    * by, or MORE, WRONG. Without pipelining a client asks again only when it has the whole response,
    * so that a server that owes one, and a client that is owed none, can only begin a message.
    */
-  #next(sender: Sender, bytes: Uint8Array, start: number): number {
+  #next(sender: Sender, input: Input): number {
+    const size = input.end - input.start
     if (this.#pipelined) return WRONG
     if (sender === 'server') {
-      if (this.#link.pending(NO_ID) === NO_TAG) return bytes.length - start
-      const code = statusAt(bytes, start)
+      if (this.#link.pending(NO_ID) === NO_TAG) return size
+      const code = statusOf(input)
       return code > 0 ? NEXT : code
     }
-    if (this.#waiting > 0) return bytes.length - start
-    if (methodEnd(bytes, start) === NO_END) return MORE
-    return requestScore(bytes, start) > 0 ? NEXT : WRONG
+    if (this.#waiting > 0) return size
+    if (methodEnd(input) === NO_END) return MORE
+    return requestScore(input) > 0 ? NEXT : WRONG
   }
 
-  #request(bytes: Uint8Array, start: number, message: Message): number {
-    const method = methodEnd(bytes, start)
+  #request(input: Input, message: Message): number {
+    const { bytes, view, start, end } = input
+    const method = methodEnd(input)
     if (method < 0) return method === NO_END ? MORE : WRONG
     const target = method + 1
-    const end = lineEnd(bytes, target)
-    if (end === NO_END) return moreOfHead(bytes, start)
+    const line = lineEnd(view, target, end)
+    if (line === NO_END) return moreOfHead(input)
     let fields = HOLE
-    if (end === HOLE) {
-      if (requestScore(bytes, start) === 0) return WRONG
+    if (line === HOLE) {
+      if (requestScore(input) === 0) return WRONG
       head.clear(message)
       setTarget(bytes, target, bytes.indexOf(0, target), message)
     } else {
-      const version = versionAt(bytes, target, end)
+      const version = versionAt(view, target, line)
       if (version < 0) return WRONG
-      fields = head.read(bytes, end + 1, message)
-      if (fields === MORE) return moreOfHead(bytes, start)
+      fields = head.read(input, line + 1, message)
+      if (fields === MORE) return moreOfHead(input)
       message.version.set(bytes, version + 5, 3)
       setTarget(bytes, target, version - 1, message)
     }
     message.operation.set(bytes, start, method - start)
     message.tag = tagOf(bytes, start, method)
-    const size = this.#requestSize(fields - start, bytes.length - start, message)
+    const size = this.#requestSize(fields - start, end - start, message)
     if (size === WRONG) return WRONG
     message.kind = 'request'
     this.#pipelined ||= this.#waiting > 0
@@ -208,15 +211,16 @@ class HttpConversation implements Conversation {
     return size + head.contentLength
   }
 
-  #response(bytes: Uint8Array, start: number, message: Message): number {
-    const code = statusAt(bytes, start)
+  #response(input: Input, message: Message): number {
+    const { bytes, view, start, end } = input
+    const code = statusOf(input)
     if (code === WRONG) return WRONG
-    const end = lineEnd(bytes, start)
-    if (end === NO_END) return moreOfHead(bytes, start)
+    const line = lineEnd(view, start, end)
+    if (line === NO_END) return moreOfHead(input)
     if (code === MORE) return WRONG
     head.clear(message)
-    const fields = end === HOLE ? HOLE : head.read(bytes, end + 1, message)
-    if (fields === MORE) return moreOfHead(bytes, start)
+    const fields = line === HOLE ? HOLE : head.read(input, line + 1, message)
+    if (fields === MORE) return moreOfHead(input)
     if (code < 200 && code !== SWITCHING) {
       // Interim: it answers nothing, and no cookie makes it long (RFC 9110 §15.2).
       message.clear()
@@ -225,8 +229,8 @@ class HttpConversation implements Conversation {
     message.version.set(bytes, start + 5, 3)
     message.code = code
     message.status = code < 400 ? STATUS.ok : code < 500 ? STATUS.clientError : STATUS.serverError
-    if (code >= 400) setReason(bytes, start, end, message)
-    const size = this.#responseSize(bytes, start, fields, message)
+    if (code >= 400) setReason(bytes, start, line, message)
+    const size = this.#responseSize(input, fields, message)
     if (size === WRONG) return WRONG
     message.kind = 'response'
     this.#waiting = Math.max(this.#waiting - 1, 0)
@@ -234,7 +238,7 @@ class HttpConversation implements Conversation {
   }
 
   /** RFC 9112 §6.3. A response without its request may be one to HEAD: then bytes decide. */
-  #responseSize(bytes: Uint8Array, start: number, fields: number, message: Message): number {
+  #responseSize({ view, start, end }: Input, fields: number, message: Message): number {
     const asked = this.#link.pending(NO_ID)
     const size = fields - start
     const { code } = message
@@ -242,7 +246,7 @@ class HttpConversation implements Conversation {
     if (fields === HOLE) {
       this.#server = LOOSE
       message.truncated = true
-      return bytes.length - start
+      return end - start
     }
     if (head.contentLength >= 0) message.length = head.contentLength
     if (code === SWITCHING || (asked === CONNECT && code < 300)) {
@@ -256,26 +260,27 @@ class HttpConversation implements Conversation {
       return begin(size, message)
     }
     if (head.contentLength === BAD_LENGTH) return WRONG
-    if (asked === NO_TAG && (head.contentLength < 0 || isVersion(bytes, fields))) return size
+    if (asked === NO_TAG && (head.contentLength < 0 || isNext(view, fields, end))) return size
     return size + (head.encoded || head.contentLength < 0 ? UNTIL_CLOSE : head.contentLength)
   }
 
-  #chunk(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
-    const digits = hexEnd(bytes, start)
+  #chunk(sender: Sender, input: Input, message: Message): number {
+    const { bytes, view, start, end } = input
+    const digits = hexEnd(bytes, start, end)
     if (digits - start > CHUNK_DIGITS_MAX) return WRONG
-    const end = lineEnd(bytes, digits)
-    if (end === NO_END) return bytes.length - start > CHUNK_LINE_BYTES_MAX ? WRONG : MORE
-    if (end !== HOLE && (digits === start || bytes[end - 1] !== CR)) return WRONG
-    const length = end === HOLE ? 0 : hex(bytes, start, digits)
-    let rest = end
-    if (length === 0 && end !== HOLE) rest = head.read(bytes, end + 1, trash)
-    if (rest === MORE) return bytes.length - start > TRAILERS_BYTES_MAX ? WRONG : MORE
+    const line = lineEnd(view, digits, end)
+    if (line === NO_END) return end - start > CHUNK_LINE_BYTES_MAX ? WRONG : MORE
+    if (line !== HOLE && (digits === start || bytes[line - 1] !== CR)) return WRONG
+    const length = line === HOLE ? 0 : hex(bytes, start, digits)
+    let rest = line
+    if (length === 0 && line !== HOLE) rest = head.read(input, line + 1, trash)
+    if (rest === MORE) return end - start > TRAILERS_BYTES_MAX ? WRONG : MORE
     message.kind = sender === 'client' ? 'request' : 'response'
     message.length = length
     message.last = length === 0
-    if (length > 0) return end + 1 - start + length + 2
+    if (length > 0) return line + 1 - start + length + 2
     this.#endBody(sender, rest === HOLE ? LOOSE : START_LINE, message)
-    return (rest === HOLE ? bytes.length : rest) - start
+    return (rest === HOLE ? end : rest) - start
   }
 
   #endBody(sender: Sender, state: number, message: Message): void {
@@ -285,6 +290,13 @@ class HttpConversation implements Conversation {
   }
 }
 
+/** How surely a sender's first bytes are HTTP. */
+function scoreOf(bytes: Uint8Array, sender: Sender): number {
+  claimed.set(bytes, 0, bytes.length)
+  if (sender === 'client') return requestScore(claimed)
+  return statusOf(claimed) > 0 ? 95 : 0
+}
+
 /** Begins a chunked message: its parts add their lengths to nothing. */
 function begin(size: number, message: Message): number {
   message.length = 0
@@ -292,8 +304,13 @@ function begin(size: number, message: Message): number {
   return size
 }
 
-function moreOfHead(bytes: Uint8Array, start: number): number {
-  return bytes.length - start > HEAD_BYTES_MAX ? WRONG : MORE
+function moreOfHead({ start, end }: Input): number {
+  return end - start > HEAD_BYTES_MAX ? WRONG : MORE
+}
+
+/** Whether the next response was captured behind a head that ends at `at`. */
+function isNext(view: DataView, at: number, end: number): boolean {
+  return at + 8 <= end && isVersion(view, at)
 }
 
 function tagOf(bytes: Uint8Array, start: number, end: number): number {
@@ -310,9 +327,9 @@ function setReason(bytes: Uint8Array, start: number, end: number, message: Messa
     message.error.set(bytes, start + 13, end - (bytes[end - 1] === CR ? 1 : 0) - start - 13)
 }
 
-function hexEnd(bytes: Uint8Array, start: number): number {
+function hexEnd(bytes: Uint8Array, start: number, end: number): number {
   let at = start
-  while (HEX_DIGITS[bytes[at]!]! > 0) at++
+  while (at < end && HEX_DIGITS[bytes[at]!]! > 0) at++
   return at
 }
 

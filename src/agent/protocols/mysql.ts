@@ -32,6 +32,7 @@ import { Statements } from './mysql/statements.ts'
 import {
   AGAIN,
   type Conversation,
+  type Input,
   type Link,
   MORE,
   type Protocol,
@@ -105,7 +106,9 @@ class MysqlConversation implements Conversation {
     this.#link = link
   }
 
-  feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
+  feed(sender: Sender, input: Input, message: Message): number {
+    const { start } = input
+    const bytes = input.bounded()
     if (this.#isTls) {
       message.next = 'TLS'
       return SWITCH

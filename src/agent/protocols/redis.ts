@@ -1,6 +1,7 @@
 import { type Kind, type Message, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
 import {
   type Conversation,
+  type Input,
   type Link,
   MORE,
   type Protocol,
@@ -102,7 +103,9 @@ class RedisConversation implements Conversation {
    * asks again only when it has the whole response, so that a server that owes one, and a client
    * that is owed none, can only begin a message.
    */
-  feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
+  feed(sender: Sender, input: Input, message: Message): number {
+    const { start } = input
+    const bytes = input.bounded()
     if (start >= bytes.length) return MORE
     if (this.#isReplica) {
       message.next = 'Redis replication'

@@ -1,6 +1,7 @@
 /** A protocol of our own, small enough to be surely right: what pairs wrongly is not its fault. */
 import {
   type Conversation,
+  type Input,
   MORE,
   type Protocol,
   type Sender,
@@ -59,7 +60,9 @@ class ToyConversation implements Conversation {
     this.#framing = framing
   }
 
-  feed(sender: Sender, bytes: Uint8Array, start: number, message: Message): number {
+  feed(sender: Sender, input: Input, message: Message): number {
+    const { start } = input
+    const bytes = input.bounded()
     const left = bytes.length - start
     if (left > 2 && bytes[start + 2] !== MARK) return WRONG
     if (left < HEAD) return MORE

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { AGAIN, MORE, type Sender } from '../../../src/agent/protocols/protocol.ts'
 import { protocols } from '../../../src/agent/protocols/registry.ts'
 import { ENUMS } from '../../../src/model/tables/enums.ts'
-import { bytesOf, Counted, TestLink, TestStream, type Told } from './link.ts'
+import { bytesOf, Counted, CountedWords, TestLink, TestStream, type Told, toldOf } from './link.ts'
 import { type Line, samples } from './samples.ts'
 
 const SENDERS: readonly Sender[] = ['client', 'server']
@@ -62,6 +62,31 @@ for (const protocol of protocols) {
           }
     })
 
+    test('reads nothing of what lies behind its input', () => {
+      const feed = (before: readonly Line[], sender: Sender, bytes: Uint8Array, end: number) => {
+        const link = new TestLink(protocol)
+        for (const [who, said] of before) link.feed(who, bytesOf(said))
+        const size = link.feed(sender, bytes, 0, end)
+        return size > 0 ? [size, toldOf(link.message)] : [size]
+      }
+      for (const transcript of transcripts)
+        for (const [at, [sender, text]] of transcript.entries())
+          for (let end = 1; end <= text.length; end++) {
+            const before = transcript.slice(0, at)
+            const alone = feed(before, sender, bytesOf(text.slice(0, end)), end)
+            for (const behind of [
+              text.slice(end) + text,
+              '\r\n\r\n',
+              '\n\n',
+              '\0\0\0\0',
+              ' x\r\n',
+            ]) {
+              const bytes = bytesOf(text.slice(0, end) + behind)
+              expect(feed(before, sender, bytes, end)).toEqual(alone)
+            }
+          }
+    })
+
     test('claims what its transcripts begin with more surely than any other', () => {
       for (const transcript of transcripts) {
         const [sender, text] = transcript[0]!
@@ -109,12 +134,13 @@ for (const protocol of protocols) {
     test('does no more work on what is hostile than its size allows', () => {
       for (const [sender, text] of hostile) {
         const counted = new Counted(bytesOf(text))
+        using words = new CountedWords()
         const link = new TestLink(protocol)
         let at = 0
         for (let size = 1; at < text.length && size > 0; at += size)
           size = link.feed(sender, counted.bytes, at)
         protocol.claim(counted.bytes, sender)
-        expect(counted.reads / text.length).toBeLessThan(12)
+        expect((counted.reads + words.reads) / text.length).toBeLessThan(12)
       }
     })
 
@@ -122,6 +148,7 @@ for (const protocol of protocols) {
       for (const [sender, text] of hostile) {
         const bytes = bytesOf(text.slice(0, 20_000))
         const counted = new Counted(bytes)
+        using words = new CountedWords()
         const link = new TestLink(protocol)
         for (let size = 1; size < bytes.length; size += 7) {
           const seen = new Counted(bytes.subarray(0, size))
@@ -129,7 +156,7 @@ for (const protocol of protocols) {
           counted.reads += seen.reads
           if (fed !== MORE) break
         }
-        expect(counted.reads).toBeLessThan(5_000_000)
+        expect(counted.reads + words.reads).toBeLessThan(5_000_000)
       }
     })
   })

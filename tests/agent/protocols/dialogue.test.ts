@@ -176,10 +176,10 @@ test('Dialogue holds no answer back for a client that said what nobody could tel
     ...toy(),
     claim: () => 50,
     open: () => ({
-      feed(sender, bytes, start, message) {
+      feed(sender, { bytes, start, end }, message) {
         if (sender === 'server') message.kind = 'response'
         else if (bytes[start] === 0x3f) message.kind = 'request'
-        return bytes.length - start
+        return end - start
       },
       lost: () => {},
     }),
@@ -237,7 +237,9 @@ test('Dialogue tells what there is of a request that was answered before it was 
   const cut: Protocol = {
     ...toy(),
     open: () => ({
-      feed(sender, bytes, start, message) {
+      feed(sender, input, message) {
+        const { start } = input
+        const bytes = input.bounded()
         const end = bytes.indexOf(0x0a, start)
         if (end < 0 && bytes.indexOf(0, start) < 0) return MORE
         message.kind = sender === 'client' ? 'request' : 'response'
@@ -337,7 +339,7 @@ function switching(next: string): Protocol {
   const open = (): Conversation => {
     const gone = { client: false, server: false }
     return {
-      feed(sender, bytes, start, message: Message) {
+      feed(sender, { bytes, start }, message: Message) {
         message.next = next
         if (gone[sender]) return SWITCH
         if (bytes[start] !== 0x67) return WRONG
@@ -389,10 +391,10 @@ test('Dialogue feeds the same bytes again where they hold another message', () =
     ...toy(),
     claim: () => 50,
     open: () => ({
-      feed(_sender, bytes, start, message) {
+      feed(_sender, { start, end }, message) {
         message.kind = 'request'
         message.tag = left
-        return --left > 0 ? AGAIN : bytes.length - start
+        return --left > 0 ? AGAIN : end - start
       },
       lost: () => {},
     }),

@@ -1,6 +1,8 @@
+import { spyOn } from 'bun:test'
 import {
   AGAIN,
   type Conversation,
+  Input,
   type Link,
   MORE,
   type Protocol,
@@ -16,6 +18,7 @@ export class TestLink implements Link {
   readonly message: Message = new Message()
   readonly conversation: Conversation
   readonly #waiting: Waiting[] = []
+  readonly #input = new Input()
   #feeding: Sender = 'client'
   readonly #begun: Record<Sender, boolean> = { client: false, server: false }
 
@@ -31,10 +34,11 @@ export class TestLink implements Link {
   }
 
   /** Feeds what begins at `start`; answers its size. */
-  feed(sender: Sender, bytes: Uint8Array, start = 0): number {
+  feed(sender: Sender, bytes: Uint8Array, start = 0, end: number = bytes.length): number {
     this.message.clear()
     this.#feeding = sender
-    const size = this.conversation.feed(sender, bytes, start, this.message)
+    this.#input.set(bytes, start, end)
+    const size = this.conversation.feed(sender, this.#input, this.message)
     if (size <= 0 && size !== AGAIN) return size
     const { kind, id, tag, last } = this.message
     if (kind === 'request' && !this.#begun[sender]) this.#waiting.push({ id, tag })
@@ -124,6 +128,13 @@ function addTo(told: Told, message: Message): void {
   if (truncated) told['truncated'] = true
 }
 
+/** What a message says, put as a `TestStream` puts it. */
+export function toldOf(message: Message): Told {
+  const told: Told = {}
+  addTo(told, message)
+  return told
+}
+
 const NOTHING = new Uint8Array(0)
 
 export function textOf({ bytes, start, end }: Text): string {
@@ -159,5 +170,33 @@ export class Counted {
         }
       },
     })
+  }
+}
+
+const READERS = ['getUint8', 'getInt32'] as const
+
+/** Counts what is read through any DataView until it is disposed of. */
+export class CountedWords {
+  reads = 0
+  readonly #spies: Disposable[] = []
+
+  constructor() {
+    for (const name of READERS) {
+      const read = DataView.prototype[name]
+      const count = (): number => this.reads++
+      const spy = spyOn(DataView.prototype, name).mockImplementation(function counted(
+        this: DataView,
+        at: number,
+        isLittle?: boolean,
+      ) {
+        count()
+        return read.call(this, at, isLittle)
+      })
+      this.#spies.push(spy)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const spy of this.#spies) spy[Symbol.dispose]()
   }
 }

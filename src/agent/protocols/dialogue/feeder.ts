@@ -130,7 +130,8 @@ export class Feeder {
   drain(side: Side): void {
     side.heldAt = NEVER
     this.#isBuffered = true
-    const at = this.#feed(side, side.view(), side.from)
+    this.#room.input.set(side.bytes, side.from, side.to)
+    const at = this.#feed(side)
     if (this.isReading) side.consume(at)
   }
 
@@ -200,17 +201,16 @@ export class Feeder {
 
   /** Reads one whole datagram; answers whether it was understood. */
   readDatagram(side: Side, segment: Segment): boolean {
-    const { message, counters } = this.#room
-    const { start, end } = segment
-    const bytes = segment.bytes.subarray(0, end)
+    const { message, counters, input } = this.#room
     this.#markSegment(segment)
     this.#base = 0
     this.#enter(side)
+    input.set(segment.bytes, segment.start, segment.end)
     let size: number = AGAIN
     for (let times = 0; size === AGAIN && times < AGAIN_MAX && this.isReading; times++) {
       message.clear()
-      size = side.conversation!.feed(side.sender, bytes, start, message)
-      if (size > 0 || size === AGAIN) this.#tell(side, bytes, start, end)
+      size = side.conversation!.feed(side.sender, input, message)
+      if (size > 0 || size === AGAIN) this.#tell(side, segment.end)
     }
     if (size <= 0) counters.dropped.datagram++
     return size > 0
@@ -218,12 +218,11 @@ export class Feeder {
 
   /** Nothing is buffered: the segment's bytes are read where they lie. */
   #readSegment(side: Side, segment: Segment, start: number): void {
-    const { end } = segment
-    const bytes = end === segment.bytes.length ? segment.bytes : segment.bytes.subarray(0, end)
     this.#markSegment(segment)
     this.#base = segment.sequence - segment.start
-    const at = this.#feed(side, bytes, start)
-    if (at < end && this.isReading && !side.append(segment, at))
+    this.#room.input.set(segment.bytes, start, segment.end)
+    const at = this.#feed(side)
+    if (at < segment.end && this.isReading && !side.append(segment, at))
       this.#owner.lose('too_long', segment.time)
   }
 
@@ -242,9 +241,9 @@ export class Feeder {
   }
 
   /** Feeds message after message; answers where the first begins that is not whole. */
-  #feed(side: Side, bytes: Uint8Array, start: number): number {
-    const { message } = this.#room
-    const end = bytes.length
+  #feed(side: Side): number {
+    const { message, input } = this.#room
+    const { start, end } = input
     this.#enter(side)
     let at = start
     let times = 0
@@ -253,10 +252,11 @@ export class Feeder {
       if (conversation === undefined) return end
       if (side.sender === 'server' && this.#mustHold(side, at)) return at
       message.clear()
-      const size = conversation.feed(side.sender, bytes, at, message)
+      input.start = at
+      const size = conversation.feed(side.sender, input, message)
       if (size === MORE) return at
       if (size === SWITCH && side.stage + 1 < STAGES_MAX) {
-        this.#switch(side, bytes, at)
+        this.#switch(side)
         continue
       }
       if ((size < 0 && size !== AGAIN) || ++times > AGAIN_MAX) {
@@ -264,7 +264,7 @@ export class Feeder {
         return end
       }
       const next = at + Math.max(size, 0)
-      if (!this.#tell(side, bytes, at, next)) return end
+      if (!this.#tell(side, next)) return end
       if (next > end) side.unseen = next - end
       at = Math.min(next, end)
     }
@@ -272,9 +272,9 @@ export class Feeder {
   }
 
   /** Hands the message that was read on; false: the dialogue begins anew. */
-  #tell(side: Side, bytes: Uint8Array, at: number, next: number): boolean {
+  #tell(side: Side, next: number): boolean {
     const room = this.#room
-    const { message, mark } = room
+    const { message, mark, input } = room
     if (message.kind === 'none') {
       side.isAnchored &&= side.isPartial
       return true
@@ -282,14 +282,15 @@ export class Feeder {
     if (!side.isPartial) side.isInterrupted = false
     side.isPartial = !message.last
     side.isAnchored = true
+    const at = input.start
     mark.direction = side.direction
-    mark.captured = Math.min(next, bytes.length) - at
+    mark.captured = Math.min(next, input.end) - at
     if (this.#isBuffered) {
       side.markAt(at, mark)
       if (at < side.zerosTo) {
         const { zerosFrom, zerosTo } = side
         mark.captured -= Math.max(Math.min(next, zerosTo) - Math.max(at, zerosFrom), 0)
-        if (isCut(message, bytes, side)) message.truncated = true
+        if (isCut(message, side)) message.truncated = true
       }
     } else mark.sequence = (this.#base + at) >>> 0
     this.told++
@@ -315,11 +316,12 @@ export class Feeder {
     return true
   }
 
-  /** Another protocol begins at `at`; the other side comes to the same one at its own place. */
-  #switch(side: Side, bytes: Uint8Array, at: number): void {
+  /** Another protocol begins here; the other side comes to the same one at its own place. */
+  #switch(side: Side): void {
+    const { bytes, start, end } = this.#room.input
     const stage = side.stage + 1
     if (this.#stages[stage] === undefined)
-      this.#stages.push(this.#stageOf(side, bytes.subarray(at)))
+      this.#stages.push(this.#stageOf(side, bytes.subarray(start, end)))
     const { protocol, conversation } = this.#stages[stage]!
     side.enter(stage, conversation)
     this.#session.l7Protocol = protocol?.number ?? 0
@@ -343,9 +345,11 @@ export class Feeder {
 }
 
 /** Whether a text of `message` lies over the zeros that stand for a hole. */
-function isCut(message: Message, bytes: Uint8Array, side: Side): boolean {
+function isCut(message: Message, side: Side): boolean {
+  const { buffer } = side.bytes
   const { operation, resource, domain, error, result, endpoint } = message
   for (const text of [operation, resource, domain, error, result, endpoint])
-    if (text.bytes === bytes && text.start < side.zerosTo && text.end > side.zerosFrom) return true
+    if (text.bytes.buffer === buffer && text.start < side.zerosTo && text.end > side.zerosFrom)
+      return true
   return false
 }

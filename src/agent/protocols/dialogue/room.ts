@@ -1,7 +1,7 @@
 import { Counters } from '../../../lib/counters.ts'
 import { type Connection, Mark } from '../../../model/connection.ts'
 import { Message } from '../../../model/message.ts'
-import type { Protocol } from '../protocol.ts'
+import { Input, type Protocol } from '../protocol.ts'
 import { Buffers } from './buffers.ts'
 import { Claim } from './claim.ts'
 import { DIALOGUE_CAUSES, type DialogueCause, type MessageTap } from './listener.ts'
@@ -16,6 +16,7 @@ export class Room {
   readonly protocols: readonly Protocol[]
   readonly onMessage: MessageTap | undefined
   readonly buffers: Buffers
+  readonly input: Input = new Input()
   readonly message: Message = new Message()
   readonly mark: Mark = new Mark()
   readonly claim: Claim = new Claim()

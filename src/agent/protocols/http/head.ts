@@ -1,15 +1,16 @@
+import { firstOf, fourOf, lessThan, viewOf } from '../../../lib/words.ts'
 import { Message, type Text } from '../../../model/message.ts'
 import { readB3, readSw8, readTraceparent, readUberTraceId } from '../../../model/trace-context.ts'
-import { MORE } from '../protocol.ts'
+import { type Input, MORE } from '../protocol.ts'
 
 /*
  *   fields      = *( field-line CRLF ) CRLF
  *   field-line  = name ":" OWS value OWS
  *   obs-fold    = OWS CRLF 1*( SP / HTAB )          goes on with the value on the next line
  *
- * A lone LF ends a line as CRLF does (RFC 9112 §2.2). Only fields that are wanted are looked at: a
- * byte tells whether a line can be one, the rest of its name is compared only then. Cookies and
- * credentials are never among them.
+ * A lone LF ends a line as CRLF does (RFC 9112 §2.2). Only fields that are wanted are looked at:
+ * four bytes tell whether a line can be one, the rest of its name is compared only then. Cookies
+ * and credentials are never among them.
  * https://www.rfc-editor.org/rfc/rfc9112#section-5
  */
 
@@ -28,27 +29,37 @@ const LENGTH_DIGITS_MAX = 15
 const FOLDED_BYTES_MAX = 8192
 
 /** Where the LF of the line at `at` is, or NO_END, or HOLE: no head holds a NUL (RFC 9110 §5.5). */
-export function lineEnd(bytes: Uint8Array, at: number): number {
-  const size = bytes.length
-  let end = at
-  for (;;) {
-    // Of the bytes up to CR, a well-formed head holds only CR, LF and HTAB.
-    while (end < size && bytes[end]! > CR) end++
-    if (end >= size) return NO_END
-    const byte = bytes[end]
-    if (byte === LF) return end
+export function lineEnd(view: DataView, at: number, end: number): number {
+  const last = end - 4
+  let stop = at
+  // Of the bytes up to CR, a well-formed head holds only CR, LF and HTAB.
+  while (stop <= last) {
+    const low = lessThan(view.getInt32(stop, true), CONTROLS)
+    if (low === 0) {
+      stop += 4
+      continue
+    }
+    stop += firstOf(low)
+    const byte = view.getUint8(stop++)
+    if (byte === LF) return stop - 1
     if (byte === 0) return HOLE
-    end++
+    if (byte === CR && stop < end && view.getUint8(stop) === LF) return stop
   }
+  for (; stop < end; stop++) {
+    const byte = view.getUint8(stop)
+    if (byte === LF) return stop
+    if (byte === 0) return HOLE
+  }
+  return NO_END
 }
 
 /** Whether an empty line, or a hole, lies in the bytes from `from` on, or a little before them. */
-export function mayEndHead(bytes: Uint8Array, from: number): boolean {
-  let at = lineEnd(bytes, Math.max(from - 3, 0))
+export function mayEndHead({ view, end }: Input, from: number): boolean {
+  let at = lineEnd(view, Math.max(from - 3, 0), end)
   while (at >= 0) {
-    const next = bytes[at + 1] === CR ? at + 2 : at + 1
-    if (bytes[next] === LF) return true
-    at = lineEnd(bytes, at + 1)
+    const next = at + 1 < end && view.getUint8(at + 1) === CR ? at + 2 : at + 1
+    if (next < end && view.getUint8(next) === LF) return true
+    at = lineEnd(view, at + 1, end)
   }
   return at === HOLE
 }
@@ -70,22 +81,23 @@ export class Head {
   #foldedEnd = 0
 
   /** Reads the fields from `start` on; answers where the head ends, or MORE, HOLE. */
-  read(bytes: Uint8Array, start: number, message: Message): number {
+  read({ bytes, view, end }: Input, start: number, message: Message): number {
     this.clear(message)
     let at = start
-    for (;;) {
-      const first = bytes[at]
+    while (at < end) {
+      const first = bytes[at]!
       if (first === LF) return at + 1
-      if (first === CR && bytes[at + 1] === LF) return at + 2
-      const name = FIRSTS[first!] === 0 ? 0 : fieldAt(bytes, at)
-      let end = lineEnd(bytes, at)
-      const next = bytes[end + 1]
-      this.#isFolded = end >= 0 && (next === SP || next === HTAB)
-      if (this.#isFolded) end = endOfFold(bytes, end + 1)
-      if (end < 0) return end === HOLE ? HOLE : MORE
-      if (name !== 0) this.#field(name, bytes, at + SIZES[name]!, end)
-      at = end + 1
+      if (first === CR && at + 1 < end && bytes[at + 1] === LF) return at + 2
+      const name = fieldAt(view, at, end)
+      const value = at + SIZES[name]!
+      let line = lineEnd(view, value, end)
+      this.#isFolded = line >= 0 && isFold(view, line + 1, end)
+      if (this.#isFolded) line = endOfFold(view, line + 1, end)
+      if (line < 0) return line === HOLE ? HOLE : MORE
+      if (name !== 0) this.#field(name, bytes, value, line)
+      at = line + 1
     }
+    return MORE
   }
 
   clear(message: Message): void {
@@ -186,11 +198,17 @@ function keep(text: Text, bytes: Uint8Array, start: number, end: number): void {
   text.set(bytes, start, end - start)
 }
 
-function endOfFold(bytes: Uint8Array, start: number): number {
-  let end = lineEnd(bytes, start)
-  while (end >= 0 && (bytes[end + 1] === SP || bytes[end + 1] === HTAB))
-    end = lineEnd(bytes, end + 1)
-  return end
+function endOfFold(view: DataView, start: number, end: number): number {
+  let line = lineEnd(view, start, end)
+  while (line >= 0 && isFold(view, line + 1, end)) line = lineEnd(view, line + 1, end)
+  return line
+}
+
+/** Whether the line at `at` goes on with the one before it. */
+function isFold(view: DataView, at: number, end: number): boolean {
+  if (at >= end) return false
+  const byte = view.getUint8(at)
+  return byte === SP || byte === HTAB
 }
 
 function endsWithChunked(bytes: Uint8Array, start: number, end: number): boolean {
@@ -206,18 +224,33 @@ function upgradeOf(bytes: Uint8Array, start: number, end: number): string {
   return ''
 }
 
-/** Which wanted field the line at `at` is, by its first byte and its name up to the colon. */
-function fieldAt(bytes: Uint8Array, at: number): number {
-  for (let name = FIRSTS[bytes[at]!]!; name < NAMES.length; name++) {
-    const word = NAMES[name]!
-    if (word[0] !== (bytes[at]! | LOWER)) return 0
-    if (bytes[at + word.length - 1] === COLON && isWord(bytes, at, word)) return name
-  }
+/** Which wanted field the line at `at` is: its first four letters decide for nearly all. */
+function fieldAt(view: DataView, at: number, end: number): number {
+  if (at + 4 > end) return 0
+  const word = view.getInt32(at, true) | LOWERS
+  if ((word & 0xff_ffff) === B3_COLON) return B3
+  for (let name = SLOTS[slotOf(word)]!; name !== 0; name = NEXT[name]!)
+    if (WORDS[name * WORDS_MAX] === word && isName(view, at, end, name)) return name
   return 0
 }
 
+/** Whether the bytes at `at` are the name of that number, behind its first four, in either case. */
+function isName(view: DataView, at: number, end: number, name: number): boolean {
+  const size = SIZES[name]!
+  if (at + size > end || view.getUint8(at + size - 1) !== COLON) return false
+  for (let i = 4; i < size; i += 4) {
+    const word = view.getInt32(at + Math.min(i, size - 4), true) | LOWERS
+    if (word !== WORDS[name * WORDS_MAX + (i >> 2)]) return false
+  }
+  return true
+}
+
+function slotOf(word: number): number {
+  return Math.imul(word, 0x9e37_79b1) >>> 26
+}
+
 /** Whether the bytes at `at` are `word`, in either case; `word` is in lower case. */
-export function isWord(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
+function isWord(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
   for (let i = 0; i < word.length; i++) if ((bytes[at + i]! | LOWER) !== word[i]) return false
   return true
 }
@@ -241,7 +274,10 @@ const HTAB = 0x09
 const LF = 0x0a
 const CR = 0x0d
 const SP = 0x20
+/** All bytes up to CR. */
+const CONTROLS = fourOf(CR + 1)
 const LOWER = 0x20
+const LOWERS = fourOf(LOWER)
 const COMMA = 0x2c
 const ZERO = 0x30
 const COLON = 0x3a
@@ -271,7 +307,7 @@ const X_FORWARDED_FOR = 10
 const X_B3_TRACE_ID = 11
 // The number after it is X-B3-SpanId's.
 
-/** Wanted names by number, those with an equal first letter in a row. */
+/** Wanted names by number, all but the first of four bytes at least. */
 const NAMES: readonly Uint8Array[] = [
   '',
   'b3:',
@@ -287,12 +323,22 @@ const NAMES: readonly Uint8Array[] = [
   'x-b3-traceid:',
   'x-b3-spanid:',
 ].map((name) => encoder.encode(name))
-const SIZES = NAMES.map((name) => name.length)
-/** How much a trace format is preferred: W3C's, SkyWalking's, Zipkin's two, Jaeger's. */
-const RANKS = [0, 3, 0, 0, 4, 5, 0, 1, 0, 0, 0, 2, 2]
-/** The first wanted name that begins with a byte, or 0. */
-const FIRSTS = new Uint8Array(256)
-for (let name = NAMES.length - 1; name > 0; name--) {
-  FIRSTS[NAMES[name]![0]!] = name
-  FIRSTS[NAMES[name]![0]! & ~LOWER] = name
+const SIZES = Uint8Array.from(NAMES, (name) => name.length)
+/** Each name as words; the last ends with the name, over bytes of the one before it. */
+const WORDS_MAX = 5
+const WORDS = new Int32Array(NAMES.length * WORDS_MAX)
+/** Names by their first word, as a list for each hash. */
+const SLOTS = new Uint8Array(64)
+const NEXT = new Uint8Array(NAMES.length)
+const B3_COLON = 0x3a_33_62
+for (let name = B3 + 1; name < NAMES.length; name++) {
+  const bytes = NAMES[name]!
+  const view = viewOf(bytes)
+  for (let i = 0; i < bytes.length; i += 4)
+    WORDS[name * WORDS_MAX + (i >> 2)] = view.getInt32(Math.min(i, bytes.length - 4), true)
+  const slot = slotOf(WORDS[name * WORDS_MAX]!)
+  NEXT[name] = SLOTS[slot]!
+  SLOTS[slot] = name
 }
+/** How much a trace format is preferred: W3C's, SkyWalking's, Zipkin's two, Jaeger's. */
+const RANKS = Uint8Array.of(0, 3, 0, 0, 4, 5, 0, 1, 0, 0, 0, 2, 2)

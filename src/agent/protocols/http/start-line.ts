@@ -1,43 +1,53 @@
+import { viewOf } from '../../../lib/words.ts'
 import type { Message } from '../../../model/message.ts'
-import { MORE, WRONG } from '../protocol.ts'
+import { type Input, MORE, WRONG } from '../protocol.ts'
 import { lineEnd, NO_END } from './head.ts'
 
 /** Answer of `methodEnd`: these bytes begin no request. */
 export const NO_METHOD = -2
 const METHOD_BYTES_MAX = 32
 
-/** Where the SP after the method at `at` is, or NO_END, or NO_METHOD. */
-export function methodEnd(bytes: Uint8Array, at: number): number {
-  const size = bytes.length
-  let end = at
-  while (end < size && TOKEN[bytes[end]!] === 1) end++
-  if (end - at > METHOD_BYTES_MAX) return NO_METHOD
-  if (end >= size) return NO_END
-  return bytes[end] === SP && end > at ? end : NO_METHOD
+/** Where the SP after the method is, or NO_END, or NO_METHOD. */
+export function methodEnd({ bytes, start, end }: Input): number {
+  let stop = start
+  while (stop < end && TOKEN[bytes[stop]!] === 1) stop++
+  if (stop - start > METHOD_BYTES_MAX) return NO_METHOD
+  if (stop >= end) return NO_END
+  return bytes[stop] === SP && stop > start ? stop : NO_METHOD
 }
 
 /** Where `HTTP/1.n` begins on the request line that ends with the LF at `end`, or NO_END. */
-export function versionAt(bytes: Uint8Array, target: number, end: number): number {
-  const at = end - (bytes[end - 1] === CR ? 9 : 8)
-  return at - 2 >= target && bytes[at - 1] === SP && isVersion(bytes, at) ? at : NO_END
+export function versionAt(view: DataView, target: number, end: number): number {
+  const at = end - (view.getUint8(end - 1) === CR ? 9 : 8)
+  return at - 2 >= target && view.getUint8(at - 1) === SP && isVersion(view, at) ? at : NO_END
 }
 
-export function isVersion(bytes: Uint8Array, at: number): boolean {
-  for (let i = 0; i < VERSION.length; i++) if (bytes[at + i] !== VERSION[i]) return false
-  return isDigit(bytes[at + 7]!)
+/** Whether `HTTP/1.n` lies at `at`: all of it has been captured. */
+export function isVersion(view: DataView, at: number): boolean {
+  return (
+    view.getInt32(at, true) === HTTP &&
+    view.getInt32(at + 3, true) === P_SLASH_1_DOT &&
+    isDigit(view.getUint8(at + 7))
+  )
 }
 
-/** The code of the status line at `at`, or MORE where it is cut, or WRONG. */
-export function statusAt(bytes: Uint8Array, at: number): number {
-  const seen = Math.min(bytes.length - at, VERSION.length)
-  for (let i = 0; i < seen; i++) if (bytes[at + i] !== VERSION[i]) return WRONG
-  if (bytes.length - at < 13) return MORE
-  if (!isDigit(bytes[at + 7]!) || bytes[at + 8] !== SP) return WRONG
-  const [hundreds, tens, ones] = [bytes[at + 9]!, bytes[at + 10]!, bytes[at + 11]!]
+/** The code of a status line, or MORE where it is cut, or WRONG. */
+export function statusOf({ bytes, view, start, end }: Input): number {
+  if (end - start < STATUS_SIZE) return isBegun(bytes, start, end) ? MORE : WRONG
+  if (!isVersion(view, start) || bytes[start + 8] !== SP) return WRONG
+  const hundreds = bytes[start + 9]!
+  const tens = bytes[start + 10]!
+  const ones = bytes[start + 11]!
   if (!(isDigit(hundreds) && isDigit(tens) && isDigit(ones)) || hundreds === ZERO) return WRONG
-  const after = bytes[at + 12]!
+  const after = bytes[start + 12]!
   if (after !== SP && after !== CR && after !== LF) return WRONG
   return (hundreds - ZERO) * 100 + (tens - ZERO) * 10 + ones - ZERO
+}
+
+function isBegun(bytes: Uint8Array, start: number, end: number): boolean {
+  const seen = Math.min(end - start, VERSION.length)
+  for (let i = 0; i < seen; i++) if (bytes[start + i] !== VERSION[i]) return false
+  return true
 }
 
 /**
@@ -64,26 +74,27 @@ function authorityAt(bytes: Uint8Array, start: number, end: number): number {
     : -1
 }
 
-/** How surely the bytes at `at` begin a request, 0 to 100. */
-export function requestScore(bytes: Uint8Array, at: number): number {
-  const method = methodEnd(bytes, at)
+/** How surely the bytes begin a request, 0 to 100. */
+export function requestScore(input: Input): number {
+  const method = methodEnd(input)
   if (method < 0) return 0
+  const { bytes, view, start, end } = input
   const target = method + 1
-  const end = lineEnd(bytes, target)
-  if (end >= 0) return versionAt(bytes, target, end) > 0 ? 95 : 0
-  return bytes[target] === SLASH && method - at >= 3 ? 60 : 0
+  const line = lineEnd(view, target, end)
+  if (line >= 0) return versionAt(view, target, line) > 0 ? 95 : 0
+  return target < end && bytes[target] === SLASH && method - start >= 3 ? 60 : 0
 }
 
 /** Empty lines before a start line are passed over (RFC 9112 §2.2): their size, or MORE, WRONG. */
-export function emptyLines(bytes: Uint8Array, start: number): number {
+export function emptyLines({ bytes, start, end }: Input): number {
   let at = start
-  while (at - start < EMPTY_LINES_BYTES_MAX) {
+  while (at < end && at - start < EMPTY_LINES_BYTES_MAX) {
     if (bytes[at] === LF) at++
-    else if (bytes[at] === CR && bytes[at + 1] === LF) at += 2
+    else if (bytes[at] === CR && at + 1 < end && bytes[at + 1] === LF) at += 2
     else break
   }
   if (at > start) return at - start
-  return at + 1 >= bytes.length ? MORE : WRONG
+  return at + 1 >= end ? MORE : WRONG
 }
 
 function isDigit(byte: number): boolean {
@@ -99,6 +110,10 @@ const SLASH = 0x2f
 const ZERO = 0x30
 const COLON = 0x3a
 const VERSION = new TextEncoder().encode('HTTP/1.')
+/** Up to the byte behind the code. */
+const STATUS_SIZE = 13
+const HTTP = viewOf(VERSION).getInt32(0, true)
+const P_SLASH_1_DOT = viewOf(VERSION).getInt32(3, true)
 const ROOT = new TextEncoder().encode('/')
 
 /** `tchar` of RFC 9110 §5.6.2. */
