@@ -2,7 +2,7 @@
  * `metaflow uninstall`: undoes what MetaFlow wrote outside its data folder, and says what it did.
  * Only what bears MetaFlow's mark is touched.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import libbpf from '../../embed/libbpf.so.1' with { type: 'file' }
@@ -22,6 +22,13 @@ const WANTED = 'etc/systemd/system/multi-user.target.wants'
 const UNPACKED = /^\.bun-\d+-[0-9a-f]{16}\.so$/
 const LIBRARIES = [libz, libelf, libbpf] as const
 
+/** What parts of MetaFlow keep in the data folder; the locks are there wherever one ran. */
+const KEPT = [
+  ...['agent-id', 'host-id', 'spool', 'log', 'ids', 'set-aside', 'clickhouse', 'engine'],
+  ...['demo.yaml', 'demo.log'],
+]
+const LOCKS = ['spool/lock', 'log/lock']
+
 type Undoing = {
   readonly what: string
   undo(): void | Promise<void>
@@ -30,7 +37,9 @@ type Undoing = {
 export async function uninstallCommand(args: readonly string[]): Promise<number> {
   const { config, flags } = loadConfig('demo', args, { 'dry-run': false, data: false })
   const places = { root: '/', scratch: tmpdir(), dataDir: config.dataDir }
-  const found = whatIsThere(places, flags.get('data') === 'true')
+  const withData = flags.get('data') === 'true'
+  const isOurs = isOurData(config.dataDir)
+  const found = whatIsThere(places, withData)
   const isDry = flags.get('dry-run') === 'true'
   if (found.length === 0)
     print('Nothing to undo: MetaFlow wrote nothing outside its data folder.\n')
@@ -38,8 +47,10 @@ export async function uninstallCommand(args: readonly string[]): Promise<number>
     if (!isDry) await attempt(what, undo)
     print(`${isDry ? 'would remove' : 'removed'} ${what}\n`)
   }
-  if (flags.get('data') !== 'true' && existsSync(config.dataDir))
+  if (!withData && isOurs)
     print(`The data folder stays: ${config.dataDir} (--data removes it too)\n`)
+  else if (withData && !isOurs && existsSync(config.dataDir))
+    print(`The folder ${config.dataDir} stays: MetaFlow never ran in it\n`)
   return 0
 }
 
@@ -61,15 +72,25 @@ export function whatIsThere(places: Places, withData: boolean): Undoing[] {
       what: `the unpacked library ${path}`,
       undo: () => rmSync(path, { force: true }),
     })),
-    ...(withData && existsSync(places.dataDir)
-      ? [
-          {
-            what: `the data folder ${places.dataDir}`,
-            undo: () => rmSync(places.dataDir, { recursive: true }),
-          },
-        ]
-      : []),
+    ...(withData && isOurData(places.dataDir) ? [dataOf(places.dataDir)] : []),
   ]
+}
+
+/** Any folder may be named, or be meant by default: one in which MetaFlow never ran is not ours. */
+function isOurData(folder: string): boolean {
+  return LOCKS.some((lock) => existsSync(join(folder, lock)))
+}
+
+/** What MetaFlow keeps there, and the folder where nobody else keeps anything in it. */
+function dataOf(folder: string): Undoing {
+  const isShared = readdirSync(folder).some((name) => !KEPT.includes(name))
+  return {
+    what: isShared ? `what MetaFlow kept in ${folder}` : `the data folder ${folder}`,
+    undo: () => {
+      for (const name of KEPT) rmSync(join(folder, name), { recursive: true, force: true })
+      if (!isShared) rmdirSync(folder)
+    },
+  }
 }
 
 function isOurUnit(path: string): boolean {

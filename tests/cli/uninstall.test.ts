@@ -29,6 +29,14 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(directory, { recursive: true }))
 
+/** Leaves what a server and an agent leave in their data folder. */
+function run(folder: string): void {
+  for (const part of ['log', 'spool']) {
+    mkdirSync(join(folder, part), { recursive: true })
+    writeFileSync(join(folder, part, 'lock'), '')
+  }
+}
+
 const undo = async (withData: boolean) => {
   for (const { undo } of whatIsThere(places, withData)) await undo()
 }
@@ -63,17 +71,28 @@ test('whatIsThere finds our unpacked libraries, and no other file beside them', 
 })
 
 test('whatIsThere takes the data folder where it is asked to, and only then', async () => {
-  writeFileSync(join(places.dataDir, 'a'), '')
+  run(places.dataDir)
   await undo(false)
   expect(existsSync(places.dataDir)).toBe(true)
   await undo(true)
   expect(existsSync(places.dataDir)).toBe(false)
 })
 
+test('whatIsThere leaves a folder in which MetaFlow never ran, and what others keep beside it', async () => {
+  mkdirSync(join(places.dataDir, 'log'), { recursive: true })
+  const others = join(places.dataDir, 'others')
+  writeFileSync(others, '')
+  await undo(true)
+  expect(existsSync(join(places.dataDir, 'log'))).toBe(true)
+  run(places.dataDir)
+  await undo(true)
+  expect([existsSync(others), existsSync(join(places.dataDir, 'log'))]).toEqual([true, false])
+})
+
 test('metaflow uninstall --dry-run says what would be done, and does nothing', async () => {
   const data = join(directory, 'kept')
-  mkdirSync(data)
-  const run = await runProgram(
+  run(data)
+  const dry = await runProgram(
     [
       process.execPath,
       join(PROJECT, 'src/main.ts'),
@@ -84,6 +103,6 @@ test('metaflow uninstall --dry-run says what would be done, and does nothing', a
     ],
     { environment: { TMPDIR: places.scratch } },
   )
-  expect([run.code, run.stdout]).toEqual([0, `would remove the data folder ${data}\n`])
+  expect([dry.code, dry.stdout]).toEqual([0, `would remove the data folder ${data}\n`])
   expect(existsSync(data)).toBe(true)
 })
