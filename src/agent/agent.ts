@@ -2,7 +2,7 @@
 import { version } from '../../package.json' with { type: 'json' }
 import type { AgentConfig } from '../config/settings.ts'
 import { type Sample, samplesOf } from '../lib/counters.ts'
-import { takeDataDirectory } from '../lib/data-directory.ts'
+import { bounded, takeDataDirectory } from '../lib/data-directory.ts'
 import type { Env } from '../lib/env.ts'
 import { realEnv } from '../lib/env-real.ts'
 import { MetaflowError, sentenceOf } from '../lib/errors.ts'
@@ -21,6 +21,8 @@ export type Running = {
   stop(): Promise<void>
 }
 
+/** Log (server.ts) and spool leave at least a fourth of a default disk share to the tables. */
+const SPOOL_SHARE = 0.1
 const STATUS_MS = 2000
 const STATUS_TIMEOUT_MS = 5000
 /** How long what is left may take to reach the server when the agent stops; the rest is spooled. */
@@ -46,7 +48,7 @@ export async function startAgent(config: AgentConfig): Promise<Running> {
     serverUrl: agent.server,
     directory: `${dataDir}/spool`,
     agentId,
-    maxBytes: agent.spoolBytes,
+    maxBytes: bounded(env, dataDir, agent.spoolBytes, SPOOL_SHARE),
     ...(agent.token === undefined ? {} : { token: agent.token }),
   })
   const lane = new LaneWorker(capture, transport)

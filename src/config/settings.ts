@@ -112,7 +112,8 @@ const agent = z.strictObject({
   token,
   capture: capture.prefault({}),
   redact: z.boolean().default(true).meta({
-    description: 'Keep no values: SQL literals, query strings and Redis values become "?".',
+    description:
+      'Keep no values: "?" for those of SQL and query strings, nothing for those of Redis.',
   }),
   rowsPerSecond: z.number().int().min(0).default(10_000).meta({
     description: 'Calls sent as rows a second at most; metrics count all. 0: metrics alone.',
@@ -123,7 +124,8 @@ const agent = z.strictObject({
     .min(MB)
     .default(256 * MB)
     .meta({
-      description: 'Most that is kept on disk while the server is away; the oldest gives way.',
+      description:
+        'Most that waits on disk while the server is away, up to a tenth of it; oldest out first.',
     }),
 })
 
@@ -153,7 +155,7 @@ const server = z.strictObject({
       flag: 'listen',
     }),
   token: z.string().min(1).optional().meta({
-    description: 'Secret that every request must bear, except from loopback without one.',
+    description: 'Secret that agents and readers must bear; without one only loopback is served.',
     secret: true,
   }),
   retention: retention.prefault({}),
@@ -169,9 +171,9 @@ const clickhouse = z.strictObject({
   url: z
     .url({ protocol: /^https?$/ })
     .optional()
-    .meta({ description: 'A ClickHouse server or cluster to use in place of the engine inside.' }),
+    .meta({ description: 'A ClickHouse server to use in place of the engine inside.' }),
   cluster: z.string().min(1).optional().meta({
-    description: 'Name of the cluster at clickhouse.url: tables become replicated there.',
+    description: 'Name of a cluster at clickhouse.url. Not served yet: a value is refused.',
   }),
   user: z.string().default('default').meta({ description: 'User at clickhouse.url.' }),
   password: z
@@ -182,12 +184,9 @@ const clickhouse = z.strictObject({
 
 const query = z.strictObject({
   maxSeconds: z.number().min(1).default(30).meta({ description: 'Longest a query may run.' }),
-  maxRows: z
-    .number()
-    .int()
-    .min(1)
-    .default(100_000)
-    .meta({ description: 'Most rows a query may answer.' }),
+  maxRows: z.number().int().min(1).default(100_000).meta({
+    description: 'Most rows an answer has, then it is cut; one in a format fails at a million.',
+  }),
   maxMemory: z
     .number()
     .int()

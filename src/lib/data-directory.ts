@@ -33,6 +33,11 @@ export function takeDataDirectory(
   )
 }
 
+/** At most `bytes`, and at most `share` of the file system that `path` lies on. */
+export function bounded({ files }: Env, path: string, bytes: number, share: number): number {
+  return Math.min(bytes, Math.floor(files.space(path).total * share))
+}
+
 function attempt<T>(path: string, run: () => T): T {
   try {
     return run()
