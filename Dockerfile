@@ -11,7 +11,7 @@
 FROM debian:12-slim
 COPY dist/metaflow /usr/local/bin/metaflow
 VOLUME /var/lib/metaflow
-EXPOSE 20416 4317 4318
+EXPOSE 20416
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/metaflow"]
 CMD ["--mode=server"]
