@@ -435,6 +435,7 @@ export const applicationMap1m: Table = {
   ...applicationMap1s,
   number: 5,
   name: 'application_map.1m',
+  about: 'RED metrics of who calls whom, by minute.',
   partitionHours: 24,
   retentionHours: 720,
 }

@@ -355,6 +355,7 @@ export const application1m: Table = {
   ...application1s,
   number: 3,
   name: 'application.1m',
+  about: 'RED metrics of each end, by minute.',
   partitionHours: 24,
   retentionHours: 720,
 }

@@ -39,7 +39,7 @@ export function showQuery(show: Show, context: Context): Query {
 function showTables(database: string | undefined, { catalog }: Context): Query {
   const rows: string[][] = []
   for (const [name, { minute }] of catalog.families)
-    rows.push([minute.database, name, minute.about])
+    rows.push([minute.database, name, minute.about.replace('by minute', 'by second or minute')])
   for (const [name, tables] of catalog.databases)
     for (const table of tables.values()) rows.push([name, table.name, table.about])
   const shown = rows.filter(([of]) => database === undefined || of === database)

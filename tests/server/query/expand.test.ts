@@ -215,3 +215,10 @@ test('expand leaves no name to the engine that it did not find itself', () => {
   ]
   for (const sql of refused) expect(() => expanded(sql)).toThrow('there is no column')
 })
+
+test('expand tells of each table what its points are by', () => {
+  const shown = expanded('SHOW TABLES FROM flow_metrics')
+  for (const of of ['each end', 'who calls whom'])
+    for (const by of ['second or minute', 'second', 'minute'])
+      expect(shown).toContain(`'RED metrics of ${of}, by ${by}.'`)
+})
