@@ -31,7 +31,8 @@ const LINES: readonly Line[] = [
   {
     what: 'nginx requests/s, on ÷ off',
     aim: '≥ 0.75',
-    value: ({ live }) => ratio(live, 'nginx_on_to_off'),
+    value: ({ live }) =>
+      ratio(live, 'nginx_on_to_off') + (live?.['counts'] === true ? '' : ' (too much was lost)'),
   },
   {
     what: 'nginx requests/s, muted ÷ off',
@@ -48,6 +49,11 @@ const LINES: readonly Line[] = [
     what: 'calls counted ÷ requests',
     aim: '≥ 0.999',
     value: ({ live }) => number(live, 'calls_counted_to_requests').toFixed(4),
+  },
+  {
+    what: 'events lost ÷ events',
+    aim: '≤ 0.001',
+    value: ({ live }) => number(live, 'lost_to_events').toFixed(4),
   },
   {
     what: 'Node server: CPU added a request',

@@ -109,8 +109,17 @@ async function agentStatus(url: string): Promise<AgentStatus> {
 const sampleOf = (status: AgentStatus, name: string): number =>
   status.samples.filter((s) => s.name === name).reduce((all, s) => all + s.value, 0)
 
+/** What the kernel's hooks could not give on. */
+const LOSSES = ['missed', 'ring_full', 'unreadable', 'state_full'].map(
+  (what) => `capture_${what}_total`,
+)
+/** Losses, and calls not counted, beyond which a round says nothing of what observing costs. */
+const LOSS_MAX = 0.001
+
 type Observed = {
   calls: number
+  events: number
+  losses: number
   requests: number
   cpuNsPerEvent: number[]
   cpuNsPerCall: number[]
@@ -177,6 +186,8 @@ async function compare(
   const cpu = (after.cpuSeconds - before.cpuSeconds) * 1e9
   const events = sampleOf(after, 'flow_in_total') - sampleOf(before, 'flow_in_total')
   const calls = sampleOf(after, 'sessions_out_total') - sampleOf(before, 'sessions_out_total')
+  for (const name of LOSSES) observed.losses += sampleOf(after, name) - sampleOf(before, name)
+  observed.events += events
   observed.cpuNsPerEvent.push(cpu / events)
   observed.cpuNsPerCall.push(cpu / calls)
   observed.agentBytes.push(after.memoryBytes)
@@ -192,6 +203,8 @@ async function main(): Promise<void> {
   const of = { off: [], muted: [], on: [] } as Record<Mode, [Round, Round][]>
   const observed: Observed = {
     calls: 0,
+    events: 0,
+    losses: 0,
     requests: 0,
     cpuNsPerEvent: [],
     cpuNsPerCall: [],
@@ -211,8 +224,12 @@ function report(of: Record<Mode, [Round, Round][]>, observed: Observed): object 
     median(of[mode].map((r, at) => r[peer].requestsPerSecond / of.off[at]![peer].requestsPerSecond))
   const cpu = (mode: Mode, peer: 0 | 1): number =>
     median(of[mode].map((r) => r[peer].cpuUsPerRequest))
+  const counted = observed.calls / observed.requests
+  const lost = observed.losses / observed.events
   return {
     bench: 'live',
+    counts: lost <= LOSS_MAX && Math.abs(counted - 1) <= LOSS_MAX,
+    lost_to_events: lost,
     family,
     rounds,
     nginx_requests_per_second_off: median(of.off.map(([n]) => n.requestsPerSecond)),
@@ -224,7 +241,7 @@ function report(of: Record<Mode, [Round, Round][]>, observed: Observed): object 
     node_cpu_us_off: cpu('off', 1),
     node_cpu_us_on: cpu('on', 1),
     node_cpu_us_added: cpu('on', 1) - cpu('off', 1),
-    calls_counted_to_requests: observed.calls / observed.requests,
+    calls_counted_to_requests: counted,
     agent_cpu_ns_per_event: median(observed.cpuNsPerEvent),
     agent_cpu_ns_per_event_lowest_twentieth: quantile(observed.cpuNsPerEvent, 0.05),
     agent_cpu_ns_per_call: median(observed.cpuNsPerCall),
