@@ -1,3 +1,5 @@
+import { viewOf } from './wide.ts'
+
 /*
  * Four bytes at a time, at any place: a quarter of the reads that a loop over bytes does. Who looks
  * for something in a word gets a mask with bit 7 of each byte that has it; where several may have
@@ -8,16 +10,22 @@
 const HIGH = 0x8080_8080 | 0
 const LOWER = 0x2020_2020
 
-let viewed: Uint8Array = new Uint8Array(0)
-let view: DataView = new DataView(viewed.buffer)
+let bytesOfView: Uint8Array = new Uint8Array(0)
+let view: DataView = viewOf(bytesOfView)
 
 /** A view of `bytes`; making one costs as much as reading a line, so the latest is kept. */
-export function viewOf(bytes: Uint8Array): DataView {
-  if (bytes !== viewed) {
-    viewed = bytes
-    view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+export function wordsOf(bytes: Uint8Array): DataView {
+  if (bytes !== bytesOfView) {
+    bytesOfView = bytes
+    view = viewOf(bytes)
   }
   return view
+}
+
+/** Where `byte` is first in `bytes[start, end)`, or -1: nothing behind the end is searched. */
+export function find(bytes: Uint8Array, byte: number, start: number, end: number): number {
+  for (let at = start; at < end; at++) if (bytes[at] === byte) return at
+  return -1
 }
 
 /** A word whose bytes are all `byte`. */

@@ -1,3 +1,5 @@
+import { viewOf } from '../lib/wide.ts'
+import { wordsOf } from '../lib/words.ts'
 import { NO_CODE, NO_COUNT, NO_ID, STATUS, type Text } from './message.ts'
 
 /** The numbers of `type` in `flow_log.l7_flow_log`. */
@@ -40,9 +42,16 @@ const ARENA_SIZE = 512
 /** No text of a call is kept beyond this; what is longer is cut and the call marked truncated. */
 export const TEXT_BYTES_MAX = 4096
 
+/** Copied a byte at a time up to here: a view of other bytes costs as much as these do. */
+const WORDS_MIN = 32
+/** From here on the runtime's own copy is cheaper, with the view that it takes. */
+const WORDS_MAX = 512
+
 /** The texts of one call, copied out of captured bytes into an arena that is used again. */
 export class Texts {
   bytes: Uint8Array = new Uint8Array(ARENA_SIZE)
+  /** The same bytes, for who reads words at any place. */
+  view: DataView = viewOf(this.bytes)
   readonly starts: Uint32Array = new Uint32Array(CALL_TEXTS.length)
   readonly ends: Uint32Array = new Uint32Array(CALL_TEXTS.length)
   #used = 0
@@ -65,10 +74,7 @@ export class Texts {
   set(field: number, bytes: Uint8Array, start: number, end: number): boolean {
     const cut = end - start > TEXT_BYTES_MAX
     const size = cut ? TEXT_BYTES_MAX : end - start
-    const at = this.#reserve(size)
-    const to = this.bytes
-    if (size > 64) to.set(bytes.subarray(start, start + size), at)
-    else for (let i = 0; i < size; i++) to[at + i] = bytes[start + i]!
+    const at = this.keep(bytes, start, start + size)
     this.starts[field] = at
     this.ends[field] = at + size
     return cut
@@ -80,9 +86,23 @@ export class Texts {
 
   /** Copies a stretch of bytes that several texts lie in; answers where it begins in the arena. */
   keep(bytes: Uint8Array, start: number, end: number): number {
-    const at = this.#reserve(end - start)
-    this.bytes.set(bytes.subarray(start, end), at)
+    const size = end - start
+    const at = this.#reserve(size)
+    if (size > WORDS_MAX) this.bytes.set(bytes.subarray(start, end), at)
+    else if (size > WORDS_MIN) this.#copyWords(wordsOf(bytes), start, at, size)
+    else {
+      const to = this.bytes
+      for (let i = 0; i < size; i++) to[at + i] = bytes[start + i]!
+    }
     return at
+  }
+
+  /** The last word ends with the text, over bytes of the one before it. */
+  #copyWords(from: DataView, start: number, at: number, size: number): void {
+    const to = this.view
+    const last = size - 4
+    for (let i = 0; i < last; i += 4) to.setInt32(at + i, from.getInt32(start + i, true), true)
+    to.setInt32(at + last, from.getInt32(start + last, true), true)
   }
 
   /** Sets a text to `[start, end)` of the arena: bytes that were kept. */
@@ -99,6 +119,7 @@ export class Texts {
       const grown = new Uint8Array(Math.max(need, this.bytes.length * 2))
       grown.set(this.bytes)
       this.bytes = grown
+      this.view = viewOf(grown)
     }
     this.#used = need
     return at

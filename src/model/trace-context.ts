@@ -1,4 +1,4 @@
-import { areHex, fourOf, viewOf } from '../lib/words.ts'
+import { areHex, fourOf, wordsOf } from '../lib/words.ts'
 import type { Message } from './message.ts'
 
 /*
@@ -108,7 +108,7 @@ function next(bytes: Uint8Array, start: number, end: number): number {
 
 /** Whether [start, end) is hex digits that are not all zero. */
 function isId(bytes: Uint8Array, start: number, end: number): boolean {
-  const view = viewOf(bytes)
+  const view = wordsOf(bytes)
   let rest = 0
   let at = start
   for (; at + 4 <= end; at += 4) {

@@ -1,4 +1,4 @@
-import { viewOf } from '../../lib/words.ts'
+import { wordsOf } from '../../lib/words.ts'
 import type { Message } from '../../model/message.ts'
 
 /** Answer of `feed`: the message is not all here yet. */
@@ -42,7 +42,7 @@ const NOTHING = new Uint8Array(0)
 export class Input {
   bytes: Uint8Array = NOTHING
   /** The same bytes, to be read as words. */
-  view: DataView = viewOf(NOTHING)
+  view: DataView = wordsOf(NOTHING)
   start = 0
   end = 0
   #whole: Uint8Array = NOTHING
@@ -51,7 +51,7 @@ export class Input {
   set(bytes: Uint8Array, start: number, end: number): void {
     if (bytes !== this.bytes) {
       this.bytes = bytes
-      this.view = viewOf(bytes)
+      this.view = wordsOf(bytes)
     }
     this.start = start
     this.end = end

@@ -1,3 +1,4 @@
+import { find } from '../../lib/words.ts'
 import { Text } from '../../model/message.ts'
 
 /** Endpoints that one process group's port may have; what comes later is `(other)`. */
@@ -16,16 +17,44 @@ const OTHER = new TextEncoder().encode('(other)')
 
 /**
  * A path's first two segments, id-like ones (digits, UUID, hex ≥ 16) as `*`; scheme, authority,
- * query and fragment left out. Valid until the next call.
+ * query and fragment left out. Valid until the next call; it lies in the path itself where it can.
  */
 export function pathEndpoint(text: Text): Text {
   const { bytes, end } = text
-  let at = pathStart(bytes, text.start, end)
+  const start = pathStart(bytes, text.start, end)
+  let at = start
+  for (let segments = 0; segments < SEGMENTS && at < end && bytes[at] === SLASH; segments++) {
+    const from = at + 1
+    let seen = 0
+    let to = from
+    while (to < end) {
+      const kind = KINDS[bytes[to]!]!
+      if (kind === ENDS) break
+      seen |= kind
+      to++
+    }
+    // A path's closing slash is no segment of its own.
+    if (to === from && segments > 0) break
+    if (mayBeId(seen, to - from) && isId(bytes, from, to)) return rewritten(bytes, start, end)
+    at = to
+  }
+  endpoint.set(bytes, start, Math.min(at - start, SIZE_MAX - 2))
+  return endpoint
+}
+
+/** Whether bytes of these kinds may be an id: nearly all segments are names of things. */
+function mayBeId(seen: number, size: number): boolean {
+  return size > 0 && (seen === DIGIT || (seen < NO_ID && size >= HEX_MIN))
+}
+
+/** The endpoint of a path that has ids. */
+function rewritten(bytes: Uint8Array, start: number, end: number): Text {
+  let at = start
   let to = 0
   for (let segments = 0; segments < SEGMENTS && at < end && bytes[at] === SLASH; segments++) {
     const from = at + 1
-    at = segmentEnd(bytes, from, end)
-    // A path's closing slash is no segment of its own.
+    at = from
+    while (at < end && KINDS[bytes[at]!] !== ENDS) at++
     if (at === from && segments > 0) break
     scratch[to++] = SLASH
     if (isId(bytes, from, at)) scratch[to++] = ASTERISK
@@ -40,16 +69,10 @@ function pathStart(bytes: Uint8Array, start: number, end: number): number {
   if (bytes[start] === SLASH) return start
   for (let at = start; at + 2 < end && at < start + 8; at++)
     if (bytes[at] === COLON && bytes[at + 1] === SLASH && bytes[at + 2] === SLASH) {
-      const path = bytes.indexOf(SLASH, at + 3)
-      return path < 0 || path > end ? end : path
+      const path = find(bytes, SLASH, at + 3, end)
+      return path < 0 ? end : path
     }
   return end
-}
-
-function segmentEnd(bytes: Uint8Array, from: number, end: number): number {
-  let at = from
-  while (at < end && bytes[at] !== SLASH && bytes[at] !== QUESTION && bytes[at] !== HASH) at++
-  return at
 }
 
 /** Digits alone, a UUID, or hexadecimal digits of which there are many. */
@@ -152,3 +175,18 @@ const DASH = 0x2d
 const SLASH = 0x2f
 const COLON = 0x3a
 const QUESTION = 0x3f
+
+/** Kinds of bytes in a path, each a bit: a segment that has one of the last kind is no id. */
+const DIGIT = 1
+const HEX_LETTER = 2
+const IN_UUID = 4
+const NO_ID = 8
+const ENDS = 16
+const KINDS = new Uint8Array(256).fill(NO_ID)
+KINDS.fill(DIGIT, 0x30, 0x3a)
+KINDS.fill(HEX_LETTER, 0x41, 0x47)
+KINDS.fill(HEX_LETTER, 0x61, 0x67)
+KINDS[DASH] = IN_UUID
+KINDS[SLASH] = ENDS
+KINDS[QUESTION] = ENDS
+KINDS[HASH] = ENDS

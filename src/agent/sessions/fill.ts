@@ -18,7 +18,14 @@ import {
 import type { Connection, Mark } from '../../model/connection.ts'
 import { type Message, NO_COUNT, NO_ID, STATUS, type Text } from '../../model/message.ts'
 import type { Direction } from '../../model/segment.ts'
-import { redactArguments, redactError, redactQuery, redactSql, redactSqlError } from './redact.ts'
+import {
+  redactArguments,
+  redactCopy,
+  redactError,
+  redactQuery,
+  redactSql,
+  redactSqlError,
+} from './redact.ts'
 
 /** What a protocol's resource is, by its number in `l7_protocol` (HTTP 20 … FastCGI 44, …). */
 export function isPath(l7Protocol: number): boolean {
@@ -69,8 +76,7 @@ export function fillRequest(call: Call, message: Message, redact: boolean): void
   keepTogether(texts, message)
   let cut = put(texts, REQUEST_TYPE, message.operation)
   cut = put(texts, REQUEST_DOMAIN, message.domain) || cut
-  if (message.resource.end > message.resource.start)
-    cut = put(texts, REQUEST_RESOURCE, resourceOf(call.l7Protocol, message, redact)) || cut
+  if (message.resource.end > message.resource.start) cut = putResource(call, message, redact) || cut
   put(texts, VERSION, message.version)
   put(texts, TRACE_ID, message.traceId)
   put(texts, SPAN_ID, message.spanId)
@@ -116,10 +122,28 @@ function widen({ bytes, start, end }: Text): void {
 function put(texts: Texts, field: number, text: Text): boolean {
   const { bytes, start, end } = text
   if (end <= start) return false
-  if (bytes !== stretch || start < stretchStart || end > stretchEnd)
-    return texts.set(field, bytes, start, end)
+  if (!isKept(text)) return texts.set(field, bytes, start, end)
   texts.point(field, stretchAt + start - stretchStart, stretchAt + end - stretchStart)
   return false
+}
+
+function isKept({ bytes, start, end }: Text): boolean {
+  return bytes === stretch && start >= stretchStart && end <= stretchEnd
+}
+
+/** A path that was kept is redacted where it lies. */
+function putResource(call: Call, message: Message, redact: boolean): boolean {
+  const { texts, l7Protocol } = call
+  const { resource } = message
+  if (redact && isPath(l7Protocol) && isKept(resource)) {
+    const at = stretchAt + resource.start - stretchStart
+    const end = redactCopy(resource, texts.bytes, at)
+    if (end >= 0) {
+      texts.point(REQUEST_RESOURCE, at, end)
+      return false
+    }
+  }
+  return put(texts, REQUEST_RESOURCE, resourceOf(l7Protocol, message, redact))
 }
 
 /** Adds what a response, or a part of one, says; of the request only what it did not say itself. */
@@ -172,5 +196,5 @@ function resourceOf(l7Protocol: number, message: Message, redact: boolean): Text
 
 /** Sets the endpoint to `text`, unless there is none. */
 export function fillEndpoint(call: Call, text: Text): void {
-  call.texts.copy(ENDPOINT, text)
+  put(call.texts, ENDPOINT, text)
 }

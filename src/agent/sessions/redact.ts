@@ -1,8 +1,11 @@
+import { find } from '../../lib/words.ts'
 import type { Text } from '../../model/message.ts'
 import { Text as Range } from '../../model/message.ts'
 
 /** Longest text that is rewritten; what is longer is cut as every text of a call is. */
 const SIZE_MAX = 4096
+/** So soon a URL's scheme has ended. */
+const SCHEME_MAX = 8
 const scratch = new Uint8Array(SIZE_MAX)
 /** The rewritten text: valid until the next is rewritten. */
 const written = new Range()
@@ -10,9 +13,9 @@ const written = new Range()
 /** `path?name=value&…` with every value as `?`; user names and passwords of a URL go too. */
 export function redactQuery(text: Text): Text {
   const { bytes, start, end } = text
-  const found = bytes.indexOf(QUESTION, start)
-  const query = found < 0 || found > end ? end : found
-  const host = authority(bytes, start)
+  const found = find(bytes, QUESTION, start, end)
+  const query = found < 0 ? end : found
+  const host = authority(bytes, start, end)
   const user = host < 0 ? -1 : userEnd(bytes, host, query)
   if (query === end && user < 0) return text
   let to = 0
@@ -20,6 +23,30 @@ export function redactQuery(text: Text): Text {
     if (at < host || at >= user) scratch[to++] = bytes[at]!
   written.set(scratch, 0, redactValues(bytes, query, end, to))
   return written
+}
+
+/**
+ * Redacts the query of a path where it was copied to, `copy[at, …)`: values are seldom shorter than
+ * the `?` that stands for them. Answers where it ends there, or -1 where `redactQuery` must.
+ */
+export function redactCopy({ bytes, start, end }: Text, copy: Uint8Array, at: number): number {
+  const query = find(bytes, QUESTION, start, end)
+  if (authority(bytes, start, end) >= 0) return -1
+  const stop = at + end - start
+  if (query < 0) return stop
+  let isValue = false
+  let to = at + query - start
+  for (let from = query; from < end; from++) {
+    const byte = bytes[from]!
+    if (byte === AMPERSAND || byte === SEMICOLON) isValue = false
+    if (isValue) continue
+    if (to === stop || (byte === EQUALS && to + 1 === stop)) return -1
+    copy[to++] = byte
+    if (byte !== EQUALS) continue
+    copy[to++] = QUESTION
+    isValue = true
+  }
+  return to
 }
 
 /** Writes `[from, end)` behind `to` bytes of the scratch, without values; answers its new end. */
@@ -45,8 +72,9 @@ function userEnd(bytes: Uint8Array, host: number, end: number): number {
 }
 
 /** Where the authority begins in `scheme://authority`, or -1. */
-function authority(bytes: Uint8Array, start: number): number {
-  for (let at = start; at < start + 8; at++)
+function authority(bytes: Uint8Array, start: number, end: number): number {
+  const stop = Math.min(start + SCHEME_MAX, end - 2)
+  for (let at = start; at < stop; at++)
     if (bytes[at] === COLON && bytes[at + 1] === SLASH && bytes[at + 2] === SLASH) return at + 3
   return -1
 }
@@ -138,8 +166,8 @@ function commentEnd(bytes: Uint8Array, at: number, end: number): number {
   }
   const isDashes = byte === MINUS && next === MINUS && (bytes[at + 2] ?? SPACE) <= SPACE
   if (!isDashes && byte !== HASH) return -1
-  const line = bytes.indexOf(LF, at)
-  return line < 0 || line >= end ? end : line
+  const line = find(bytes, LF, at, end)
+  return line < 0 ? end : line
 }
 
 /**
@@ -150,8 +178,8 @@ export function redactArguments(operation: Text, text: Text): Text {
   written.set(scratch, 0, 0)
   for (const word of SECRETS) if (isCommand(operation, word)) return written
   const { bytes, start, end } = text
-  const space = bytes.indexOf(SPACE, start)
-  if (space < 0 || space >= end) return text
+  const space = find(bytes, SPACE, start, end)
+  if (space < 0) return text
   written.set(bytes, start, space - start)
   return written
 }
@@ -178,8 +206,8 @@ export function redactError(text: Text): Text {
 export function redactSqlError(text: Text, code: number): Text {
   const { bytes, start, end } = text
   if (QUOTES_NAMES.has(code)) return text
-  const first = code === SIGNALLED ? start - 1 : bytes.indexOf(QUOTE, start)
-  if (code !== SIGNALLED && (first < 0 || first >= end)) return text
+  const first = code === SIGNALLED ? start - 1 : find(bytes, QUOTE, start, end)
+  if (code !== SIGNALLED && first < 0) return text
   let size = 0
   for (let at = start; at <= first && size < SIZE_MAX; at++) scratch[size++] = bytes[at]!
   if (size < SIZE_MAX) scratch[size++] = QUESTION

@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test'
+import fc from 'fast-check'
 import { ENDPOINTS_MAX, Endpoints, pathEndpoint } from '../../../src/agent/sessions/endpoint.ts'
 import { Text } from '../../../src/model/message.ts'
 
@@ -53,4 +54,30 @@ test('Endpoints keeps so many of each server and port, and calls the rest (other
   expect(endpoints.group(3, 80)).toBe(group)
   expect(endpoints.group(3, 81)).not.toBe(group)
   expect(read(endpoints.bound(endpoints.group(4, 80), textOf('/new')))).toBe('/new')
+})
+
+/** What the endpoint of a path is, by another way. */
+function expected(path: string): string {
+  const [first = '', ...rest] = path
+    .replace(/[?#].*$/s, '')
+    .split('/')
+    .slice(1, 3)
+  const isId = (word: string): boolean =>
+    /^\d+$|^[\da-f]{16,}$|^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(word)
+  const words = [first, ...rest.filter((word) => word !== '')]
+  return words.map((word) => (isId(word) ? '/*' : `/${word}`)).join('')
+}
+
+test('pathEndpoint is what it is by another way, for any path', () => {
+  const uuid = '123e4567-e89b-12d3-a456-426614174000'
+  const words = ['', 'a', '7', 'cafe', '0123456789abcdef', '0123456789ABCDEF0', uuid, `${uuid}0`]
+  const more = ['?a=/b', '#x', '1-2', '-', 'z9', '0123456789abcde']
+  const paths = fc.array(fc.constantFrom(...words, ...more), { minLength: 1, maxLength: 5 })
+  fc.assert(
+    fc.property(paths, (parts) => {
+      const path = `/${parts.join('/')}`
+      expect(read(pathEndpoint(textOf(path)))).toBe(expected(path))
+    }),
+    { numRuns: 5000 },
+  )
 })

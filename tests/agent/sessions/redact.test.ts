@@ -1,13 +1,16 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { pathEndpoint } from '../../../src/agent/sessions/endpoint.ts'
 import {
   redactArguments,
+  redactCopy,
   redactError,
   redactQuery,
   redactSql,
   redactSqlError,
 } from '../../../src/agent/sessions/redact.ts'
 import { Text } from '../../../src/model/message.ts'
+import { bytesOf, Counted } from '../protocols/link.ts'
 
 const encoder = new TextEncoder()
 
@@ -112,4 +115,40 @@ test.each([
   [1644, 'all of it was said by the statement', '?'],
 ])('redactSqlError of error %d leaves of "%s" "%s"', (code, text, want) => {
   expect(read(redactSqlError(textOf(text), code))).toBe(want)
+})
+
+const pieces = fc.constantFrom('/', '/a', '/7', '?', '=', '&', ';', '#', 'x', '://', '@', ':', 'h')
+const targets = fc.array(pieces, { maxLength: 12 }).map((parts) => parts.join(''))
+
+test('redactCopy leaves of a copy what redactQuery leaves, or leaves it to that', () => {
+  let done = 0
+  fc.assert(
+    fc.property(targets, fc.nat(5), (target, at) => {
+      const text = new Text()
+      text.set(bytesOf(`x${target}=secret?z`), 1, target.length)
+      const copy = bytesOf(`${'-'.repeat(at)}${target}+++`)
+      const end = redactCopy(text, copy, at)
+      if (end < 0) return
+      done++
+      const written = String.fromCharCode(...copy.subarray(0, end))
+      expect(written).toBe('-'.repeat(at) + read(redactQuery(text)))
+      expect(String.fromCharCode(...copy.subarray(at + target.length))).toBe('+++')
+    }),
+    { numRuns: 5000 },
+  )
+  expect(done).toBeGreaterThan(1000)
+})
+
+test('redaction and endpoints read nothing of what lies behind their text', () => {
+  const counted = new Counted(bytesOf(`/orders/17${' '.repeat(100_000)}`))
+  const text = new Text()
+  text.set(counted.bytes, 0, 10)
+  redactQuery(text)
+  redactCopy(text, new Uint8Array(64), 0)
+  redactSql(text)
+  redactArguments(text, text)
+  pathEndpoint(text)
+  text.set(new Counted(bytesOf(`http://h${' '.repeat(100_000)}`)).bytes, 0, 8)
+  pathEndpoint(text)
+  expect(counted.reads).toBeLessThan(600)
 })

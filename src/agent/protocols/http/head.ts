@@ -1,4 +1,4 @@
-import { firstOf, fourOf, lessThan, viewOf } from '../../../lib/words.ts'
+import { firstOf, fourOf, lessThan, wordsOf } from '../../../lib/words.ts'
 import { Message, type Text } from '../../../model/message.ts'
 import { readB3, readSw8, readTraceparent, readUberTraceId } from '../../../model/trace-context.ts'
 import { type Input, MORE } from '../protocol.ts'
@@ -333,7 +333,7 @@ const NEXT = new Uint8Array(NAMES.length)
 const B3_COLON = 0x3a_33_62
 for (let name = B3 + 1; name < NAMES.length; name++) {
   const bytes = NAMES[name]!
-  const view = viewOf(bytes)
+  const view = wordsOf(bytes)
   for (let i = 0; i < bytes.length; i += 4)
     WORDS[name * WORDS_MAX + (i >> 2)] = view.getInt32(Math.min(i, bytes.length - 4), true)
   const slot = slotOf(WORDS[name * WORDS_MAX]!)

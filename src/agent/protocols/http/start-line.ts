@@ -1,4 +1,4 @@
-import { viewOf } from '../../../lib/words.ts'
+import { wordsOf } from '../../../lib/words.ts'
 import type { Message } from '../../../model/message.ts'
 import { type Input, MORE, WRONG } from '../protocol.ts'
 import { lineEnd, NO_END } from './head.ts'
@@ -112,8 +112,8 @@ const COLON = 0x3a
 const VERSION = new TextEncoder().encode('HTTP/1.')
 /** Up to the byte behind the code. */
 const STATUS_SIZE = 13
-const HTTP = viewOf(VERSION).getInt32(0, true)
-const P_SLASH_1_DOT = viewOf(VERSION).getInt32(3, true)
+const HTTP = wordsOf(VERSION).getInt32(0, true)
+const P_SLASH_1_DOT = wordsOf(VERSION).getInt32(3, true)
 const ROOT = new TextEncoder().encode('/')
 
 /** `tchar` of RFC 9110 §5.6.2. */
