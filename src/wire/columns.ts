@@ -1,24 +1,50 @@
 import type { BlockColumn, Numbers } from '../model/block.ts'
 import { refuse } from './header.ts'
+import { packedSize, repeat, unpack32, unpack64, type Width } from './packed.ts'
 
 /*
  * A block's columns, little-endian, each at an 8-aligned offset of the body:
  *
  *   u8 u16 u32 i32   rows × value
  *   wide ip6         rows × 8, 16 bytes
- *   text             rows × index (`width` bytes), entry offsets (`extra` + 1) × 4, bytes; or,
- *                    where the width's highest bit is set, indexes only: the dictionary is that
- *                    of column `extra`, which comes before
+ *   text             rows × index (1, 2 or 4), entry offsets (`extra` + 1) × 4, bytes; or,
+ *                    SHARED, indexes only: the dictionary is that of column `extra`, before it
  *   histogram        rows × end (4), `extra` × key (2), `extra` × count (4)
  *
- * where a text's and a histogram's parts are 8-aligned too. The directory has an entry each:
+ * where a text's and a histogram's parts are 8-aligned too. What is shorter travels shorter:
  *
- *   number (2), kind (1), width (1), offset (4), extra (4)
+ *   CONSTANT         one value or index: all rows have it
+ *   PACKED           u32, i32, wide: base and differences (packed.ts)
+ *   ROWS             text: rows × size (1 or 2), the rows' bytes one after the other; SHARED, a
+ *                    size of SAME stands for the text that column `extra` has in that row
+ *
+ * The directory has an entry each:
+ *
+ *   number (2), kind (1), flags + width of index, difference or size (1), offset (4), extra (4)
  */
 export const ENTRY = 12
-const SHARED = 0x80
+export const SHARED = 0x80
+export const ROWS = 0x40
+export const PACKED = 0x20
+export const CONSTANT = 0x10
+const WIDTH = 0x0f
+/** Size of a text that is the lender's. */
+export const SAME = 0xffff
 
-const KIND = {
+/** A column as a builder fills it: the last two arrive as another kind. */
+export type FilledColumn =
+  | BlockColumn
+  /** Becomes `wide`: whole numbers of up to 53 bits and sign. */
+  | { readonly kind: 'doubles'; readonly values: Float64Array }
+  /** Becomes `text`: each row's own, or (SAME) that of column `lender`. */
+  | {
+      readonly kind: 'rows'
+      readonly sizes: Uint16Array
+      readonly bytes: Uint8Array
+      readonly lender: number | undefined
+    }
+
+export const KIND = {
   u8: 1,
   u16: 2,
   u32: 3,
@@ -41,34 +67,35 @@ export type Place = {
   readonly at: number
   readonly extra: number
   readonly rows: number
+  /** Bytes that what travels shorter may still unpack to. */
+  readonly room: { left: number }
 }
 
-/** A column as views into the body; refuses one that does not lie in it. */
+/** A column, as views into the body where it can; refuses one that does not lie in it. */
 export function readColumn(
   body: Uint8Array,
   place: Place,
   before: ReadonlyMap<number, BlockColumn>,
 ): BlockColumn {
-  const { kind, at, rows, extra } = place
+  const { kind, at, rows, extra, width } = place
   switch (kind) {
     case 'u8':
-      return { kind: 'numbers', values: part(body, place, at, rows) }
+      return { kind: 'numbers', values: readFixed(body, place, 1) }
     case 'u16':
-      return { kind: 'numbers', values: words16(part(body, place, at, rows * 2)) }
+      return { kind: 'numbers', values: words16(readFixed(body, place, 2)) }
     case 'u32':
-      return { kind: 'numbers', values: words32(part(body, place, at, rows * 4)) }
+      return { kind: 'numbers', values: words32(readFixed(body, place, 4)) }
     case 'i32': {
-      const bytes = part(body, place, at, rows * 4)
+      const bytes = readFixed(body, place, 4)
       return { kind: 'numbers', values: new Int32Array(bytes.buffer, bytes.byteOffset, rows) }
     }
     case 'wide':
-      return { kind, bytes: part(body, place, at, rows * 8) }
+      return { kind, bytes: readFixed(body, place, 8) }
     case 'ip6':
-      return { kind, bytes: part(body, place, at, rows * 16) }
+      return { kind, bytes: readFixed(body, place, 16) }
     case 'text':
-      return place.width & SHARED
-        ? readSharing(body, place, before.get(extra))
-        : readText(body, place)
+      if (width & ROWS) return readRows(body, place, before.get(extra))
+      return width & SHARED ? readSharing(body, place, before.get(extra)) : readText(body, place)
     case 'histogram': {
       const ends = words32(part(body, place, at, rows * 4))
       const keysAt = at + aligned(rows * 4)
@@ -82,10 +109,36 @@ export function readColumn(
   }
 }
 
+/** A column of `size` bytes a row. */
+function readFixed(body: Uint8Array, place: Place, size: 1 | 2 | 4 | 8 | 16): Uint8Array {
+  const { at, rows, width } = place
+  if (width & CONSTANT) {
+    const bytes = unpacked(place, rows * size)
+    bytes.set(part(body, place, at, size).subarray(0, bytes.length))
+    repeat(bytes, size)
+    return bytes
+  }
+  if (!(width & PACKED)) return part(body, place, at, rows * size)
+  const difference = widthOf(place)
+  const packed = part(body, place, at, packedSize(difference, rows))
+  const bytes = unpacked(place, rows * size)
+  if (size === 4) unpack32(packed, difference, new Int32Array(bytes.buffer))
+  else if (size === 8) unpack64(packed, difference, words32(bytes))
+  else bad(place, 'its kind is never packed')
+  return bytes
+}
+
+/** Bytes for what a column unpacks to: all of a block's together are bounded. */
+function unpacked(place: Place, size: number): Uint8Array {
+  place.room.left -= size
+  if (place.room.left < 0) bad(place, 'it unpacks to more than a block may hold')
+  return new Uint8Array(size)
+}
+
 function readText(body: Uint8Array, place: Place): BlockColumn {
   const { at, rows, extra, width } = place
-  const offsetsAt = at + aligned(rows * width)
-  const indexes = readIndexes(body, place, width)
+  const offsetsAt = at + aligned((width & CONSTANT ? 1 : rows) * widthOf(place))
+  const indexes = readIndexes(body, place)
   const offsets = words32(part(body, place, offsetsAt, (extra + 1) * 4))
   const size = offsets[extra]!
   const bytes = part(body, place, offsetsAt + aligned((extra + 1) * 4), size)
@@ -98,19 +151,69 @@ function readText(body: Uint8Array, place: Place): BlockColumn {
 function readSharing(body: Uint8Array, place: Place, lender: BlockColumn | undefined): BlockColumn {
   if (lender?.kind !== 'text') return bad(place, 'its dictionary is not there')
   const { offsets, bytes } = lender
-  const indexes = readIndexes(body, place, place.width & ~SHARED)
+  const indexes = readIndexes(body, place)
   if (!isBelow(indexes, offsets.length - 1)) bad(place, 'it points outside its dictionary')
   return { kind: 'text', indexes, offsets, bytes }
 }
 
-function readIndexes(
-  body: Uint8Array,
-  place: Place,
-  width: number,
-): Uint8Array | Uint16Array | Uint32Array {
-  if (width !== 1 && width !== 2 && width !== 4) bad(place, `its indexes are ${width} bytes wide`)
-  const raw = part(body, place, place.at, place.rows * width)
-  return width === 1 ? raw : width === 2 ? words16(raw) : words32(raw)
+/** Texts that lie row after row, as a dictionary: the lender's and, behind it, their own. */
+function readRows(body: Uint8Array, place: Place, lender: BlockColumn | undefined): BlockColumn {
+  const { rows, width, at } = place
+  const isSharing = (width & SHARED) !== 0
+  if (isSharing && lender?.kind !== 'text') return bad(place, 'its dictionary is not there')
+  const sizes = readIndexes(body, place)
+  const from = isSharing && lender?.kind === 'text' ? lender : EMPTY
+  const same = isSharing ? SAME : -1
+  const offsets = words32(unpacked(place, (from.offsets.length + rows) * 4))
+  const indexes = words32(unpacked(place, rows * 4))
+  offsets.set(from.offsets)
+  let entry = from.offsets.length - 1
+  let end = from.bytes.length
+  for (let r = 0; r < rows; r++) {
+    const size = sizes[r]!
+    if (size === 0) continue
+    if (size === same) {
+      indexes[r] = from.indexes[r]!
+      continue
+    }
+    end += size
+    indexes[r] = entry++
+    offsets[entry] = end
+  }
+  const sizesEnd = at + aligned((width & CONSTANT ? 1 : rows) * widthOf(place))
+  const own = part(body, place, sizesEnd, end - from.bytes.length)
+  if (own.length === 0) return { kind: 'text', indexes, offsets: from.offsets, bytes: from.bytes }
+  const used = offsets.subarray(0, entry + 1)
+  if (from.bytes.length === 0) return { kind: 'text', indexes, offsets: used, bytes: own }
+  const bytes = unpacked(place, end)
+  bytes.set(from.bytes)
+  bytes.set(own, from.bytes.length)
+  return { kind: 'text', indexes, offsets: used, bytes }
+}
+/** A dictionary with the empty text alone. */
+const EMPTY = {
+  indexes: new Uint32Array(0),
+  offsets: new Uint32Array(2),
+  bytes: new Uint8Array(0),
+} as const
+
+/** Indexes, or sizes, of as many bytes as `width` says. */
+function readIndexes(body: Uint8Array, place: Place): Uint8Array | Uint16Array | Uint32Array {
+  const { at, rows } = place
+  const width = widthOf(place)
+  const raw = part(body, place, at, (place.width & CONSTANT ? 1 : rows) * width)
+  if (!(place.width & CONSTANT))
+    return width === 1 ? raw : width === 2 ? words16(raw) : words32(raw)
+  const bytes = unpacked(place, rows * width)
+  bytes.set(raw.subarray(0, bytes.length))
+  repeat(bytes, width)
+  return width === 1 ? bytes : width === 2 ? words16(bytes) : words32(bytes)
+}
+
+function widthOf(place: Place): Width {
+  const width = place.width & WIDTH
+  if (width !== 1 && width !== 2 && width !== 4) bad(place, `its width is ${width}`)
+  return width
 }
 
 /** The `size` bytes at `at`, which must be 8-aligned and inside the body. */
@@ -149,110 +252,4 @@ export function bad({ number }: Place, state: string): never {
 /** The next place that is 8-aligned. */
 export function aligned(size: number): number {
   return (size + 7) & ~7
-}
-
-/** Text columns whose dictionary is the very one of a column before: by number, whose. */
-export function lendersOf(columns: ReadonlyMap<number, BlockColumn>): Map<number, number> {
-  const lenders = new Map<number, number>()
-  const own: [number: number, bytes: Uint8Array, entries: number][] = []
-  for (const [number, column] of columns) {
-    if (column.kind !== 'text') continue
-    const { bytes, offsets } = column
-    const lender = own.find(
-      ([, other, entries]) =>
-        other.buffer === bytes.buffer &&
-        other.byteOffset === bytes.byteOffset &&
-        entries === offsets.length,
-    )
-    if (lender) lenders.set(number, lender[0])
-    else own.push([number, bytes, offsets.length])
-  }
-  return lenders
-}
-
-/** Bytes the column takes in the body. */
-export function sizeOf(column: BlockColumn, isSharing: boolean): number {
-  if (isSharing && column.kind === 'text') return aligned(column.indexes.byteLength)
-  switch (column.kind) {
-    case 'numbers':
-      return aligned(column.values.byteLength)
-    case 'wide':
-    case 'ip6':
-      return column.bytes.length
-    case 'text':
-      return (
-        aligned(column.indexes.byteLength) +
-        aligned(column.offsets.byteLength) +
-        aligned(column.bytes.length)
-      )
-    case 'histogram':
-      return (
-        aligned(column.ends.byteLength) +
-        aligned(column.keys.byteLength) +
-        aligned(column.counts.byteLength)
-      )
-  }
-}
-
-/** Writes the column's entry of the directory. */
-export function writeEntry(
-  view: DataView,
-  entry: number,
-  place: {
-    readonly number: number
-    readonly column: BlockColumn
-    readonly at: number
-    readonly lender: number | undefined
-  },
-): void {
-  const { number, column, at, lender } = place
-  const width = column.kind === 'text' ? column.indexes.BYTES_PER_ELEMENT : 0
-  view.setUint16(entry, number, true)
-  view.setUint8(entry + 2, KIND[kindOf(column)])
-  view.setUint8(entry + 3, lender === undefined ? width : width | SHARED)
-  view.setUint32(entry + 4, at, true)
-  view.setUint32(entry + 8, lender ?? extraOf(column), true)
-}
-
-function kindOf(column: BlockColumn): KindName {
-  if (column.kind !== 'numbers') return column.kind
-  if (column.values instanceof Int32Array) return 'i32'
-  const width = column.values.BYTES_PER_ELEMENT
-  return width === 1 ? 'u8' : width === 2 ? 'u16' : 'u32'
-}
-
-function extraOf(column: BlockColumn): number {
-  if (column.kind === 'text') return column.offsets.length - 1
-  return column.kind === 'histogram' ? column.keys.length : 0
-}
-
-/** Writes the column at `at`; of one that shares its dictionary the indexes only. */
-export function writeColumn(
-  body: Uint8Array,
-  at: number,
-  column: BlockColumn,
-  isSharing: boolean,
-): void {
-  switch (column.kind) {
-    case 'numbers':
-      put(body, at, column.values)
-      return
-    case 'wide':
-    case 'ip6':
-      body.set(column.bytes, at)
-      return
-    case 'text': {
-      const offsetsAt = put(body, at, column.indexes)
-      if (!isSharing) body.set(column.bytes, put(body, offsetsAt, column.offsets))
-      return
-    }
-    case 'histogram':
-      put(body, put(body, put(body, at, column.ends), column.keys), column.counts)
-  }
-}
-
-/** Copies `values` to `at`; answers where the next part begins. */
-function put(body: Uint8Array, at: number, values: Numbers | Int16Array): number {
-  body.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at)
-  return at + aligned(values.byteLength)
 }

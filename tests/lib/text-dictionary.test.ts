@@ -4,8 +4,12 @@ import { TextDictionary } from '../../src/lib/text-dictionary.ts'
 
 const encoder = new TextEncoder()
 
-function textAt({ bytes, offsets }: TextDictionary, entry: number): string {
-  return new TextDecoder().decode(bytes.subarray(offsets[entry], offsets[entry + 1]))
+function textAt({ arena, offsets }: TextDictionary, entry: number): string {
+  return new TextDecoder().decode(arena.bytes.subarray(offsets[entry], offsets[entry + 1]))
+}
+
+function viewOf(text: string): DataView {
+  return new DataView(encoder.encode(text).buffer)
 }
 
 const texts = fc.array(fc.string({ unit: 'binary', maxLength: 120 }), { maxLength: 300 })
@@ -17,11 +21,11 @@ test('TextDictionary gives equal texts one entry and others their own, round aft
       dictionary.clear()
       const entries = new Map<string, number>([['', 0]])
       for (const text of [...round, ...round]) {
-        const bytes = encoder.encode(`<${text}>`)
-        const entry = dictionary.add(bytes, 1, bytes.length - 1)
+        const from = viewOf(`<${text}>`)
+        const entry = dictionary.add(from, 1, from.byteLength - 1)
         expect(entry).toBe(entries.get(text) ?? entries.size)
         entries.set(text, entry)
-        expect(dictionary.find(bytes, 1, bytes.length - 1)).toBe(entry)
+        expect(dictionary.find(from, 1, from.byteLength - 1)).toBe(entry)
         expect(textAt(dictionary, entry)).toBe(text)
       }
       expect(dictionary.size).toBe(entries.size)
@@ -32,8 +36,8 @@ test('TextDictionary gives equal texts one entry and others their own, round aft
 
 test('TextDictionary finds no text that was not added', () => {
   const dictionary = new TextDictionary()
-  dictionary.add(encoder.encode('/a'), 0, 2)
-  expect(dictionary.find(encoder.encode('/b'), 0, 2)).toBe(-1)
+  dictionary.add(viewOf('/a'), 0, 2)
+  expect(dictionary.find(viewOf('/b'), 0, 2)).toBe(-1)
   expect(dictionary.size).toBe(2)
 })
 
@@ -42,16 +46,17 @@ test('TextDictionary stays right where all texts have one hash', () => {
   const dictionary = new TextDictionary()
   const bytes = new Uint8Array(100)
   for (let i = 0; i < 300; i++) {
-    new DataView(bytes.buffer).setUint32(48, i)
-    const entry = dictionary.add(bytes, 0, bytes.length)
-    const { offsets, bytes: own } = dictionary
-    expect(own.subarray(offsets[entry], offsets[entry + 1])).toEqual(bytes)
+    const from = new DataView(bytes.buffer)
+    from.setUint32(48, i)
+    const entry = dictionary.add(from, 0, bytes.length)
+    const { offsets, arena } = dictionary
+    expect(arena.bytes.subarray(offsets[entry], offsets[entry + 1])).toEqual(bytes)
   }
 })
 
 test('TextDictionary.append makes an entry also of a text that is there', () => {
   const dictionary = new TextDictionary()
-  const bytes = encoder.encode('again')
-  expect([dictionary.append(bytes, 0, 5), dictionary.append(bytes, 0, 5)]).toEqual([1, 2])
-  expect(dictionary.used).toBe(10)
+  const from = viewOf('again')
+  expect([dictionary.append(from, 0, 5), dictionary.append(from, 0, 5)]).toEqual([1, 2])
+  expect(dictionary.arena.used).toBe(10)
 })

@@ -88,9 +88,9 @@ export class Points {
     const window = this.#seconds.at(second)
     const key = this.#key
     writeKey(key, call)
-    const { bytes, starts, ends } = call.texts
+    const { view, starts, ends } = call.texts
     const before = window.folded
-    const point = window.point(key, bytes, starts[ENDPOINT]!, ends[ENDPOINT]!)
+    const point = window.point(key, view, starts[ENDPOINT]!, ends[ENDPOINT]!)
     this.#folded += window.folded - before
     count(window, point, call)
   }

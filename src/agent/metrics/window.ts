@@ -1,4 +1,5 @@
 import { TextDictionary } from '../../lib/text-dictionary.ts'
+import { viewOf } from '../../lib/wide.ts'
 import type { Point } from '../../model/point.ts'
 import { Buckets } from './buckets.ts'
 
@@ -43,7 +44,7 @@ const SUMS_AT = 7
 const DOUBLES = SUMS_AT + SUMS
 const WORDS = DOUBLES * 2
 
-const OTHER = new TextEncoder().encode('(other)')
+const OTHER = viewOf(new TextEncoder().encode('(other)'))
 const NONE = -1
 
 /**
@@ -80,10 +81,10 @@ export class Window {
   }
 
   /** The point with this key, made now if it is new, or what it folds into. */
-  point(key: Uint32Array, bytes: Uint8Array, start: number, end: number): number {
+  point(key: Uint32Array, from: DataView, start: number, end: number): number {
     const endpoints = this.#endpoints
     const isFull = endpoints.size > this.#max
-    const endpoint = isFull ? endpoints.find(bytes, start, end) : endpoints.add(bytes, start, end)
+    const endpoint = isFull ? endpoints.find(from, start, end) : endpoints.add(from, start, end)
     const found = endpoint === NONE ? NONE : this.#find(key, endpoint, this.#max)
     return found === NONE ? this.#fold(key) : found
   }
@@ -96,8 +97,8 @@ export class Window {
   /** Adds `point` to that point of `other` which has this key and its endpoint. */
   addTo(point: number, other: Window, key: Uint32Array): void {
     const endpoint = this.#words[point * WORDS + ENDPOINT]!
-    const { bytes, offsets } = this.#endpoints
-    const target = other.point(key, bytes, offsets[endpoint]!, offsets[endpoint + 1]!)
+    const { arena, offsets } = this.#endpoints
+    const target = other.point(key, arena.view, offsets[endpoint]!, offsets[endpoint + 1]!)
     const from = this.sumsAt(point)
     const to = other.sumsAt(target)
     for (let i = 0; i < SUMS; i++) {
@@ -119,9 +120,9 @@ export class Window {
     const { sums } = this
     const at = this.sumsAt(point)
     const endpoint = this.#words[point * WORDS + ENDPOINT]!
-    const { bytes, offsets } = this.#endpoints
+    const { arena, offsets } = this.#endpoints
     out.time = this.time
-    out.endpoint.set(bytes, offsets[endpoint]!, offsets[endpoint + 1]! - offsets[endpoint]!)
+    out.endpoint.set(arena.bytes, offsets[endpoint]!, offsets[endpoint + 1]! - offsets[endpoint]!)
     out.request = sums[at + REQUEST]!
     out.response = sums[at + RESPONSE]!
     out.rrtSum = sums[at + RRT_SUM]!
@@ -164,7 +165,7 @@ export class Window {
     const max = this.#max
     const folded = this.#folded
     folded.set(key)
-    const other = this.#endpoints.add(OTHER, 0, OTHER.length)
+    const other = this.#endpoints.add(OTHER, 0, OTHER.byteLength)
     let point = this.#find(folded, other, max + max / 2)
     if (point !== NONE) return point
     folded[CLIENT_NAME] = 0

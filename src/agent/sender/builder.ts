@@ -1,9 +1,10 @@
 import type { Clock } from '../../lib/env.ts'
 import { MetaflowError } from '../../lib/errors.ts'
-import { BLOCK_BYTES_MAX, BLOCK_ROWS_MAX, type BlockColumn } from '../../model/block.ts'
+import { BLOCK_BYTES_MAX, BLOCK_ROWS_MAX } from '../../model/block.ts'
 import type { Name, NameTable } from '../../model/name.ts'
 import type { Physical, Table } from '../../model/tables/table.ts'
 import { encodeBlock } from '../../wire/block.ts'
+import type { FilledColumn } from '../../wire/columns.ts'
 import { NO_STREAM_ID } from '../../wire/header.ts'
 import { encodeName } from '../../wire/names.ts'
 import { HistogramColumn, Ip6Column, NumberColumn, TextColumn, WideColumn } from './columns.ts'
@@ -18,6 +19,8 @@ export type BuilderOptions = {
   readonly emit: BlockSink
   /** Text columns that mostly say what another, declared before, says: they share its texts. */
   readonly sharing?: Readonly<Record<string, string>>
+  /** Text columns that have another text in each row. */
+  readonly unique?: readonly string[]
 }
 
 type BuilderColumn = NumberColumn | WideColumn | Ip6Column | TextColumn | HistogramColumn
@@ -34,7 +37,8 @@ const WIDTHS: Readonly<Record<Physical, number>> = {
   i32: 4,
   u64: 8,
   i64: 8,
-  text: 4,
+  // Indexes, or sizes on the way; an entry's offset.
+  text: 8,
   ip6: 16,
   histogram: 4,
 }
@@ -48,6 +52,7 @@ export class BlockBuilder {
   rows = 0
   readonly #options: BuilderOptions
   readonly #columns = new Map<string, { number: number; column: BuilderColumn }>()
+  readonly #texts: TextColumn[] = []
   readonly #sized: (TextColumn | HistogramColumn)[] = []
   readonly #rowSize: number
   #capacity = 0
@@ -65,8 +70,8 @@ export class BlockBuilder {
     let rowSize = 0
     for (const { number, name, wire } of options.table.columns) {
       if (wire === undefined) continue
-      const lender = this.#columns.get(options.sharing?.[name] ?? '')?.column
-      const column = lender instanceof TextColumn ? new TextColumn(lender) : columnOf(wire)
+      const column = wire === 'text' ? this.#newText(name) : columnOf(wire)
+      if (column instanceof TextColumn) this.#texts.push(column)
       if (column instanceof TextColumn || column instanceof HistogramColumn)
         this.#sized.push(column)
       this.#columns.set(name, { number, column })
@@ -75,6 +80,18 @@ export class BlockBuilder {
     this.#rowSize = rowSize
     this.#names.push(options.names.at(0))
     this.#reserve(ROWS_MIN)
+  }
+
+  #newText(name: string): TextColumn {
+    const { sharing, unique } = this.#options
+    const lender = this.#columns.get(sharing?.[name] ?? '')
+    return new TextColumn({
+      isUnique: unique?.includes(name) ?? false,
+      lender:
+        lender?.column instanceof TextColumn
+          ? { number: lender.number, column: lender.column }
+          : undefined,
+    })
   }
 
   number(name: string): NumberColumn {
@@ -102,6 +119,11 @@ export class BlockBuilder {
     if (this.rows >= this.#check) this.#checkSize()
     if (this.rows >= this.#capacity) this.#reserve(this.#capacity * 2)
     return this.rows++
+  }
+
+  /** To be told before a row is written again. */
+  rewrite(): void {
+    for (const text of this.#texts) text.mix()
   }
 
   /** Flushes a full block, else says when to look again: no row is larger than ROW_BYTES_MAX. */
@@ -148,7 +170,7 @@ export class BlockBuilder {
 
   #finish(wall: number, monotonic: number): Uint8Array {
     const { rows } = this
-    const columns = new Map<number, BlockColumn>()
+    const columns = new Map<number, FilledColumn>()
     for (const { number, column } of this.#columns.values()) {
       const finished = column.finish(rows)
       if (finished) columns.set(number, finished)
@@ -193,7 +215,7 @@ export class BlockBuilder {
   }
 }
 
-function columnOf(wire: Physical): BuilderColumn {
+function columnOf(wire: Exclude<Physical, 'text'>): BuilderColumn {
   switch (wire) {
     case 'u8':
       return new NumberColumn(new Uint8Array(0))
@@ -206,8 +228,6 @@ function columnOf(wire: Physical): BuilderColumn {
     case 'u64':
     case 'i64':
       return new WideColumn()
-    case 'text':
-      return new TextColumn()
     case 'ip6':
       return new Ip6Column()
     case 'histogram':

@@ -1,4 +1,5 @@
 import type { Utc } from '../../lib/utc.ts'
+import { viewOf } from '../../lib/wide.ts'
 import { CALL_TEXTS, type Call } from '../../model/call.ts'
 import { l7FlowLog } from '../../model/tables/l7-flow-log.ts'
 import { ip4 } from './address.ts'
@@ -6,8 +7,8 @@ import { BlockBuilder, type BuilderOptions } from './builder.ts'
 import type { Ip6Column, NumberColumn, TextColumn, WideColumn } from './columns.ts'
 import { Throttle } from './throttle.ts'
 
-const C_P = new TextEncoder().encode('c-p')
-const S_P = new TextEncoder().encode('s-p')
+const C_P = viewOf(new TextEncoder().encode('c-p'))
+const S_P = viewOf(new TextEncoder().encode('s-p'))
 /** What stands for NULL in `response_code`: see its declaration. */
 const NO_CODE_WIRE = -2_147_483_648
 const SECOND = 1_000_000
@@ -33,6 +34,7 @@ export class CallRows {
       ...rest,
       table: l7FlowLog,
       // A server that knows X-Request-ID mostly gives back what it was given.
+      unique: ['x_request_id_0', 'trace_id', 'span_id'],
       sharing: { x_request_id_1: 'x_request_id_0' },
       emit: (block, rows) => {
         this.throttle.forget()
@@ -46,8 +48,10 @@ export class CallRows {
   add(call: Call): void {
     const row = this.throttle.place(call)
     if (row === Throttle.DROP) return
-    if (row !== Throttle.APPEND) this.#write(row, call)
-    else {
+    if (row !== Throttle.APPEND) {
+      this.#builder.rewrite()
+      this.#write(row, call)
+    } else {
       const at = this.#builder.row()
       this.throttle.placed(at)
       this.#write(at, call)
@@ -64,9 +68,9 @@ export class CallRows {
     const offset = this.#utc.offset(call.endTime)
     const end = call.endTime + offset
     numbers.time.values[row] = end / SECOND
-    wides.startTime.set(row, call.startTime + offset)
-    wides.endTime.set(row, end)
-    wides.duration.set(row, call.duration)
+    wides.startTime.values[row] = call.startTime + offset
+    wides.endTime.values[row] = end
+    wides.duration.values[row] = call.duration
     numbers.type.values[row] = call.type
     numbers.signalSource.values[row] = call.signalSource
     numbers.l7Protocol.values[row] = call.l7Protocol
@@ -74,13 +78,13 @@ export class CallRows {
     numbers.isTls.values[row] = call.isTls ? 1 : 0
     numbers.clientPort.values[row] = call.clientPort
     numbers.serverPort.values[row] = call.serverPort
-    wides.flowId.set(row, call.flowId)
-    wides.requestId.set(row, call.requestId)
+    wides.flowId.values[row] = call.flowId
+    wides.requestId.values[row] = call.requestId
     numbers.status.values[row] = call.status
     numbers.code.values[row] = Number.isNaN(call.code) ? NO_CODE_WIRE : call.code
-    wides.requestLength.set(row, call.requestLength)
-    wides.responseLength.set(row, call.responseLength)
-    wides.affectedRows.set(row, call.affectedRows)
+    wides.requestLength.values[row] = call.requestLength
+    wides.responseLength.values[row] = call.responseLength
+    wides.affectedRows.values[row] = call.affectedRows
     numbers.capturedRequest.values[row] = call.capturedRequestBytes
     numbers.capturedResponse.values[row] = call.capturedResponseBytes
     numbers.isTruncated.values[row] = call.isTruncated ? 1 : 0
@@ -90,8 +94,8 @@ export class CallRows {
     numbers.processId1.values[row] = call.serverProcessId
     numbers.thread0.values[row] = call.requestThreadId
     numbers.thread1.values[row] = call.responseThreadId
-    wides.traceIdRequest.set(row, call.requestTraceId)
-    wides.traceIdResponse.set(row, call.responseTraceId)
+    wides.traceIdRequest.values[row] = call.requestTraceId
+    wides.traceIdResponse.values[row] = call.responseTraceId
     numbers.name0.values[row] = this.#builder.name(call.clientName)
     numbers.name1.values[row] = this.#builder.name(call.serverName)
     this.#writeAddresses(row, call)
@@ -116,10 +120,14 @@ export class CallRows {
   #writeTexts(row: number, call: Call): void {
     const { observationPoint, texts } = this.#columns
     const point = call.observationPoint === 'c-p' ? C_P : S_P
-    observationPoint.set(row, point, 0, point.length)
-    const { bytes, starts, ends } = call.texts
-    for (let field = 0; field < texts.length; field++)
-      texts[field]!.set(row, bytes, starts[field]!, ends[field]!)
+    observationPoint.set(row, point, 0, point.byteLength)
+    const { view, starts, ends } = call.texts
+    for (let field = 0; field < texts.length; field++) {
+      const start = starts[field]!
+      const end = ends[field]!
+      if (end > start) texts[field]!.set(row, view, start, end)
+      else texts[field]!.unset(row)
+    }
   }
 }
 

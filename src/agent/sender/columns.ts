@@ -1,5 +1,7 @@
+import { Arena } from '../../lib/arena.ts'
 import { TextDictionary } from '../../lib/text-dictionary.ts'
 import type { BlockColumn, Numbers } from '../../model/block.ts'
+import { type FilledColumn, SAME } from '../../wire/columns.ts'
 
 /*
  * One column each as it fills: arrays that grow by doubling and are used again for every block.
@@ -37,37 +39,23 @@ export class NumberColumn {
   }
 }
 
-const WORD = 0x1_0000_0000
-
-/** Whole numbers of up to 53 bits and sign, 64 bits on the wire. */
+/** Whole numbers of up to 53 bits and sign: write `values[row]`. */
 export class WideColumn {
-  #words = new Uint32Array(0)
+  values: Float64Array = new Float64Array(0)
 
   reserve(rows: number): void {
-    const grown = new Uint32Array(rows * 2)
-    grown.set(this.#words)
-    this.#words = grown
+    const grown = new Float64Array(rows)
+    grown.set(this.values)
+    this.values = grown
   }
 
-  set(row: number, value: number): void {
-    const words = this.#words
-    words[row * 2] = value
-    // Two's complement: the high word of -1 is all ones. Typed arrays take a number modulo 2^32.
-    words[row * 2 + 1] = value >= 0 && value < WORD ? 0 : highOf(value)
-  }
-
-  finish(rows: number): BlockColumn {
-    return { kind: 'wide', bytes: new Uint8Array(this.#words.buffer, 0, rows * 8) }
+  finish(rows: number): FilledColumn {
+    return { kind: 'doubles', values: this.values.subarray(0, rows) }
   }
 
   clear(): void {
     // Every row is written before it is sent.
   }
-}
-
-/** The word above the lowest 32 bits; nearly always it is asked of -1, which stands for NULL. */
-function highOf(value: number): number {
-  return value === -1 ? -1 : Math.floor(value / WORD)
 }
 
 /** IPv6 addresses; rows that set none are `::`, and a block without any lacks the column. */
@@ -102,91 +90,180 @@ export class Ip6Column {
   }
 }
 
-/** After so many texts a column asks whether they repeat at all. */
+/** How many texts a block must have for what it says about the next. */
 const TRIAL = 512
-/** Where more than this share of texts is new, looking for equals is given up for the block. */
+/** Where more than this share of texts is new, looking for equals is given up. */
 const NEW_SHARE_MAX = 0.7
+/** After so many blocks without looking for equals they are looked for again. */
+const PLAIN_BLOCKS_MAX = 16
+/** Longer texts are cut: no size may stand for something else. */
+const SIZE_MAX = SAME - 1
+
+/** How a text column is filled. */
+export type TextOptions = {
+  /** Each row has its own text: equals are never looked for. */
+  readonly isUnique?: boolean
+  /** A column, with its number, that mostly says the same: this one follows its ways. */
+  readonly lender?: { readonly number: number; readonly column: TextColumn } | undefined
+}
 
 /**
- * Text: indexes into a dictionary of the block, its own or one that it shares with a column that
- * mostly says the same. A dictionary may hold equal entries, never a wrong one.
+ * Text, in one of two ways that a block keeps to: indexes into a dictionary, which a column may
+ * share with another; or, where texts seldom repeat, one after the other. A dictionary may hold
+ * equal entries, never a wrong one.
  */
 export class TextColumn {
-  readonly texts: TextDictionary
+  readonly #isUnique: boolean
   readonly #lender: TextColumn | undefined
-  #indexes = new Uint32Array(0)
-  #asked = 0
+  readonly #lenderNumber: number | undefined
+  /** Whether texts lie one after the other. */
+  isPlain: boolean
+  readonly #texts: TextDictionary
+  /** Entry, or where the text begins in the arena. */
+  #places = new Uint32Array(0)
+  /** Of texts that lie one after the other: the size, or SAME. */
+  #sizes = new Uint16Array(0)
+  #arena = new Arena()
+  #spare: Arena | undefined
+  /** Texts that are not empty; those that were new to the dictionary. */
+  asked = 0
   #new = 0
-  /** Whether texts are no longer looked for, only added. */
-  isPlain = false
+  #plainBlocks = 0
+  /** Whether a row was written twice, so that the arena is not as the rows are. */
+  #isMixed = false
   #narrow8 = new Uint8Array(0)
   #narrow16 = new Uint16Array(0)
 
-  constructor(lender?: TextColumn) {
-    this.#lender = lender
-    this.texts = lender?.texts ?? new TextDictionary()
+  constructor({ isUnique = false, lender }: TextOptions = {}) {
+    this.#isUnique = isUnique
+    this.isPlain = isUnique || (lender?.column.isPlain ?? false)
+    this.#lender = lender?.column
+    this.#lenderNumber = lender?.number
+    this.#texts = lender ? lender.column.#texts : new TextDictionary()
   }
 
-  /** Bytes the dictionary takes in the block. */
+  /** Bytes the texts take in the block. */
   get size(): number {
-    return this.#lender ? 0 : this.texts.used + this.texts.size * 4
+    if (this.isPlain) return this.#arena.used
+    return this.#lender ? 0 : this.#texts.arena.used + this.#texts.size * 4
   }
 
   reserve(rows: number): void {
-    const grown = new Uint32Array(rows)
-    grown.set(this.#indexes)
-    this.#indexes = grown
+    const places = new Uint32Array(rows)
+    places.set(this.#places)
+    this.#places = places
+    const sizes = new Uint16Array(rows)
+    sizes.set(this.#sizes)
+    this.#sizes = sizes
   }
 
-  set(row: number, bytes: Uint8Array, start: number, end: number): void {
-    if (end <= start) {
-      this.#indexes[row] = 0
+  /** Writes `row`: the empty text. */
+  unset(row: number): void {
+    this.#places[row] = 0
+    this.#sizes[row] = 0
+  }
+
+  /** Writes `row`: `from[start, end)`, which is not empty. */
+  set(row: number, from: DataView, start: number, end: number): void {
+    this.asked++
+    if (this.isPlain) this.#put(row, from, start, end)
+    else this.#places[row] = this.#look(from, start, end)
+  }
+
+  /** Some row will be written again. */
+  mix(): void {
+    this.#isMixed = true
+  }
+
+  #put(row: number, from: DataView, start: number, end: number): void {
+    // No text of a call is so long.
+    const size = Math.min(end - start, SIZE_MAX)
+    const lender = this.#lender
+    if (
+      lender !== undefined &&
+      lender.#sizes[row] === size &&
+      lender.#arena.has(lender.#places[row]!, from, start, size)
+    ) {
+      this.#sizes[row] = SAME
       return
     }
-    const { texts } = this
-    const lender = this.#lender
-    if (lender?.isPlain) this.#indexes[row] = texts.addOrLast(bytes, start, end)
-    else if (this.isPlain) this.#indexes[row] = texts.append(bytes, start, end)
-    else this.#indexes[row] = this.#look(bytes, start, end)
+    this.#places[row] = this.#arena.put(from, start, start + size)
+    this.#sizes[row] = size
   }
 
-  #look(bytes: Uint8Array, start: number, end: number): number {
-    const { texts } = this
+  #look(from: DataView, start: number, end: number): number {
+    const texts = this.#texts
     const before = texts.size
-    const entry = texts.add(bytes, start, end)
-    if (this.#lender) return entry
+    const entry = texts.add(from, start, end)
     if (texts.size > before) this.#new++
-    if (++this.#asked === TRIAL) this.isPlain = this.#new > TRIAL * NEW_SHARE_MAX
     return entry
   }
 
-  finish(rows: number): BlockColumn | undefined {
-    const { size, offsets, bytes, used } = this.texts
+  finish(rows: number): FilledColumn | undefined {
+    if (this.isPlain) return this.#finishRows(rows)
+    const { size, offsets, arena } = this.#texts
     if (size === 1) return undefined
     return {
       kind: 'text',
       indexes: this.#narrowed(rows, size),
       offsets: offsets.subarray(0, size + 1),
-      bytes: bytes.subarray(0, used),
+      bytes: arena.bytes.subarray(0, arena.used),
     }
+  }
+
+  #finishRows(rows: number): FilledColumn | undefined {
+    if (this.asked === 0) return undefined
+    if (this.#isMixed) this.#unmix(rows)
+    const { bytes, used } = this.#arena
+    return {
+      kind: 'rows',
+      sizes: this.#sizes.subarray(0, rows),
+      bytes: bytes.subarray(0, used),
+      lender: (this.#lender?.asked ?? 0) > 0 ? this.#lenderNumber : undefined,
+    }
+  }
+
+  /** Puts the texts in the order of their rows; those of rows written again are gone. */
+  #unmix(rows: number): void {
+    const old = this.#arena
+    const arena = this.#spare ?? new Arena()
+    arena.used = 0
+    for (let row = 0; row < rows; row++) {
+      const size = this.#sizes[row]!
+      const at = this.#places[row]!
+      if (size > 0 && size !== SAME) this.#places[row] = arena.put(old.view, at, at + size)
+    }
+    this.#arena = arena
+    this.#spare = old
   }
 
   clear(): void {
-    this.texts.clear()
-    this.#asked = 0
+    if (!this.#lender) this.#choose()
+    else this.isPlain = this.#lender.isPlain
+    this.#texts.clear()
+    this.#arena.used = 0
+    this.#isMixed = false
+    this.asked = 0
     this.#new = 0
-    this.isPlain = false
+  }
+
+  /** Whether the next block's equals are looked for. */
+  #choose(): void {
+    if (this.#isUnique) return
+    if (this.isPlain) this.isPlain = ++this.#plainBlocks < PLAIN_BLOCKS_MAX
+    else if (this.asked >= TRIAL) this.isPlain = this.#new > this.asked * NEW_SHARE_MAX
+    if (!this.isPlain) this.#plainBlocks = 0
   }
 
   #narrowed(rows: number, size: number): Uint8Array | Uint16Array | Uint32Array {
-    const indexes = this.#indexes.subarray(0, rows)
+    const indexes = this.#places.subarray(0, rows)
     if (size > 0x1_0000) return indexes
     if (size > 0x100) {
-      if (this.#narrow16.length < rows) this.#narrow16 = new Uint16Array(this.#indexes.length)
+      if (this.#narrow16.length < rows) this.#narrow16 = new Uint16Array(this.#places.length)
       this.#narrow16.set(indexes)
       return this.#narrow16.subarray(0, rows)
     }
-    if (this.#narrow8.length < rows) this.#narrow8 = new Uint8Array(this.#indexes.length)
+    if (this.#narrow8.length < rows) this.#narrow8 = new Uint8Array(this.#places.length)
     this.#narrow8.set(indexes)
     return this.#narrow8.subarray(0, rows)
   }

@@ -1,3 +1,4 @@
+import { viewOf } from '../../lib/wide.ts'
 import type { Point } from '../../model/point.ts'
 import { application1m, application1s } from '../../model/tables/application.ts'
 import { applicationMap1m, applicationMap1s } from '../../model/tables/application-map.ts'
@@ -6,8 +7,9 @@ import { ip4 } from './address.ts'
 import { BlockBuilder, type BuilderOptions } from './builder.ts'
 import type { HistogramColumn, Ip6Column, NumberColumn, TextColumn, WideColumn } from './columns.ts'
 
-const C_P = new TextEncoder().encode('c-p')
-const S_P = new TextEncoder().encode('s-p')
+const C_P = viewOf(new TextEncoder().encode('c-p'))
+const S_P = viewOf(new TextEncoder().encode('s-p'))
+const NOTHING = new Uint8Array(0)
 const CLIENT_AT = 0
 const SERVER_AT = 16
 const ROLE_CLIENT = 0
@@ -52,6 +54,9 @@ class PointColumns {
   readonly #isIpv4: NumberColumn
   readonly #serverPort: NumberColumn
   readonly #endpoint: TextColumn
+  /** Where the last point's endpoint lies. */
+  #bytes: Uint8Array = NOTHING
+  #view: DataView = viewOf(NOTHING)
   readonly #request: WideColumn
   readonly #response: WideColumn
   readonly #rrtSum: WideColumn
@@ -95,18 +100,24 @@ class PointColumns {
     this.#protocol.values[row] = point.protocol
     this.#isIpv4.values[row] = point.isIpv4 ? 1 : 0
     this.#serverPort.values[row] = point.serverPort
-    this.#endpoint.set(row, bytes, start, end)
-    this.#request.set(row, point.request)
-    this.#response.set(row, point.response)
-    this.#rrtSum.set(row, point.rrtSum)
-    this.#rrtCount.set(row, point.rrtCount)
-    this.#rrtMax.set(row, point.rrtMax)
-    this.#clientError.set(row, point.clientError)
-    this.#serverError.set(row, point.serverError)
-    this.#timeout.set(row, point.timeout)
-    this.#error.set(row, point.clientError + point.serverError + point.timeout)
-    this.#requestLength.set(row, point.requestLength)
-    this.#responseLength.set(row, point.responseLength)
+    // A window's points lie in one array.
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes
+      this.#view = viewOf(bytes)
+    }
+    if (end > start) this.#endpoint.set(row, this.#view, start, end)
+    else this.#endpoint.unset(row)
+    this.#request.values[row] = point.request
+    this.#response.values[row] = point.response
+    this.#rrtSum.values[row] = point.rrtSum
+    this.#rrtCount.values[row] = point.rrtCount
+    this.#rrtMax.values[row] = point.rrtMax
+    this.#clientError.values[row] = point.clientError
+    this.#serverError.values[row] = point.serverError
+    this.#timeout.values[row] = point.timeout
+    this.#error.values[row] = point.clientError + point.serverError + point.timeout
+    this.#requestLength.values[row] = point.requestLength
+    this.#responseLength.values[row] = point.responseLength
     this.#histogram.set(row, point.keys, point.counts, point.buckets)
   }
 }
@@ -177,7 +188,7 @@ class EdgeRows {
     const row = this.builder.row()
     const word = point.observationPoint === 'c-p' ? C_P : S_P
     this.#shared.write(row, point)
-    this.#observationPoint.set(row, word, 0, word.length)
+    this.#observationPoint.set(row, word, 0, word.byteLength)
     this.#name0.values[row] = this.builder.name(point.clientName)
     this.#name1.values[row] = this.builder.name(point.serverName)
     this.#client.write(row, point, CLIENT_AT)

@@ -175,6 +175,29 @@ test('CallRows keeps both X-Request-IDs, equal or not, seldom or always new', ()
   }
 })
 
+test('CallRows keeps the texts of rows that are written again in another order', () => {
+  const { rows, blocks } = callRows(20)
+  const errors = Array.from({ length: 15 }, (_, i) => `${'e'.repeat(i + 1)}`)
+  for (let i = 0; i < 20; i++)
+    rows.add(call({}, { trace_id: `ordinary ${i}`, x_request_id_0: 'x' }))
+  for (const id of errors)
+    rows.add(call({ status: STATUS.serverError }, { x_request_id_0: id, x_request_id_1: id }))
+  rows.flush()
+  const cells = Array.from({ length: 20 }, (_, row) => cellsOf(blocks[0]!, row))
+  const kept = cells.filter((cell) => cell['response_status'] === STATUS.serverError)
+  expect(kept.map((cell) => cell['x_request_id_0']).sort()).toEqual(errors)
+  for (const cell of kept) expect(cell['x_request_id_1']).toBe(cell['x_request_id_0']!)
+  for (const cell of cells) expect('trace_id' in cell).toBe(!kept.includes(cell))
+})
+
+test('CallRows keeps what the server alone says as X-Request-ID', () => {
+  const { rows, blocks } = callRows(100)
+  for (const id of ['a', '', 'bc']) rows.add(call({}, { x_request_id_1: id }))
+  rows.flush()
+  const ids = [0, 1, 2].map((row) => cellsOf(blocks[0]!, row)['x_request_id_1'])
+  expect(ids).toEqual(['a', undefined, 'bc'])
+})
+
 test('CallRows begins the next block before one holds too many rows', () => {
   const { rows, blocks } = callRows(Number.POSITIVE_INFINITY)
   const made = call({})

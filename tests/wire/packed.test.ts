@@ -1,0 +1,214 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { MetaflowError } from '../../src/lib/errors.ts'
+import { BLOCK_ROWS_MAX, type BlockColumn } from '../../src/model/block.ts'
+import { decodeBlock, encodeBlock } from '../../src/wire/block.ts'
+import { type FilledColumn, SAME } from '../../src/wire/columns.ts'
+import { HEADER_SIZE, numberBlock } from '../../src/wire/header.ts'
+
+const NOBODY = { type: 0, key: '', name: '', processName: '', hostKey: '', hostName: '' }
+const HEADER = {
+  table: 1,
+  rows: 0,
+  agent: '00112233445566778899aabbccddeeff',
+  lifetime: 'ffeeddccbbaa99887766554433221100',
+  lane: 0,
+  sequence: 1,
+  dropped: 0,
+  wall: 1,
+  monotonic: 1,
+}
+
+function encode(rows: number, columns: readonly (readonly [number, FilledColumn])[]): Uint8Array {
+  return encodeBlock({ header: { ...HEADER, rows }, names: [NOBODY], columns: new Map(columns) })
+}
+
+function decoded(
+  rows: number,
+  columns: readonly (readonly [number, FilledColumn])[],
+): ReadonlyMap<number, BlockColumn> {
+  return decodeBlock(encode(rows, columns)).columns
+}
+
+function bodySize(block: Uint8Array): number {
+  return new DataView(block.buffer).getUint32(84, true)
+}
+
+/** Numbers that lie `spread` apart at most, from anywhere between `min` and `max`. */
+function near(min: number, max: number): fc.Arbitrary<number[]> {
+  const spreads = fc.constantFrom(0, 1, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32)
+  return fc.tuple(fc.maxSafeInteger(), spreads).chain(([at, spread]) => {
+    const base = Math.max(min, Math.min(max, at))
+    return fc.array(fc.integer({ min: base, max: Math.min(max, base + spread) }), {
+      minLength: 1,
+      maxLength: 40,
+    })
+  })
+}
+
+describe('encodeBlock gives back, however they travel,', () => {
+  test('numbers of 32 bits', () => {
+    const columns = fc.oneof(
+      near(0, 2 ** 32 - 1).map((values) => Uint32Array.from(values)),
+      near(-(2 ** 31), 2 ** 31 - 1).map((values) => Int32Array.from(values)),
+    )
+    fc.assert(
+      fc.property(columns, (values) => {
+        const column = { kind: 'numbers', values } as const
+        expect(decoded(values.length, [[901, column]]).get(901)).toEqual(column)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('whole numbers of 53 bits and sign', () => {
+    const both = fc.oneof(
+      near(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+      near(-1, 2 ** 33),
+      fc.array(fc.maxSafeInteger(), { minLength: 1 }),
+    )
+    fc.assert(
+      fc.property(both, (values) => {
+        const column = { kind: 'doubles', values: Float64Array.from(values) } as const
+        const wide = decoded(values.length, [[901, column]]).get(901)
+        const bytes = wide?.kind === 'wide' ? wide.bytes : new Uint8Array(0)
+        const got = new BigInt64Array(bytes.buffer, bytes.byteOffset, values.length)
+        expect([...got].map(Number)).toEqual(values.map((value) => value + 0))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('texts row by row, and those that are the lender’s', () => {
+    const short = fc.string({ maxLength: 9 })
+    const rows = fc.array(fc.tuple(short, fc.option(short)), { minLength: 1, maxLength: 40 })
+    fc.assert(
+      fc.property(rows, (texts) => {
+        const lent = texts.map(([text]) => text)
+        // null: what the lender has.
+        const own = texts.map(([, text]) => text)
+        const columns = decoded(texts.length, [
+          [901, rowsOf(lent, undefined)],
+          [902, rowsOf(own, 901)],
+        ])
+        expect(textsOf(columns.get(901))).toEqual(lent)
+        expect(textsOf(columns.get(902))).toEqual(own.map((text, row) => text ?? lent[row]!))
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+function rowsOf(texts: readonly (string | null)[], lender: number | undefined): FilledColumn {
+  const parts = texts.map((text) => new TextEncoder().encode(text ?? ''))
+  const sizes = Uint16Array.from(parts, (part, row) => (texts[row] === null ? SAME : part.length))
+  return { kind: 'rows', sizes, bytes: new Uint8Array(Buffer.concat(parts)), lender }
+}
+
+function textsOf(column: BlockColumn | undefined): string[] {
+  if (column?.kind !== 'text') throw new Error(`not text but ${column?.kind}`)
+  const { indexes, offsets, bytes } = column
+  return Array.from(indexes, (entry) =>
+    new TextDecoder().decode(bytes.subarray(offsets[entry], offsets[entry + 1])),
+  )
+}
+
+test('encodeBlock writes once what all rows of a column have, and near numbers in fewer bytes', () => {
+  const rows = 1000
+  const sizeOf = (column: FilledColumn): number => bodySize(encode(rows, [[901, column]]))
+  const head = 16 + 12 + 4
+  expect(sizeOf({ kind: 'numbers', values: new Uint16Array(rows).fill(7) })).toBe(head + 8)
+  expect(sizeOf({ kind: 'ip6', bytes: new Uint8Array(rows * 16) })).toBe(head + 16)
+  const near = Uint32Array.from({ length: rows }, (_, row) => 4_000_000_000 + (row % 256))
+  expect(sizeOf({ kind: 'numbers', values: near })).toBe(head + 8 + rows)
+  const far = Float64Array.from({ length: rows }, (_, row) => 2 ** 50 + row * 50)
+  expect(sizeOf({ kind: 'doubles', values: far })).toBe(head + 8 + rows * 2)
+  const texts = Array.from({ length: rows }, (_, row) => String(row % 10))
+  expect(sizeOf(rowsOf(texts, undefined))).toBe(head + 8 + rows)
+})
+
+describe('decodeBlock refuses', () => {
+  const rows = 100
+  const numbers = Uint32Array.from({ length: rows }, (_, row) => row)
+  const columns: readonly (readonly [number, FilledColumn])[] = [
+    [901, { kind: 'numbers', values: numbers }],
+    [902, rowsOf(new Array(rows).fill('ab'), undefined)],
+    [903, rowsOf(new Array(rows).fill(null), 902)],
+    [904, { kind: 'numbers', values: new Uint16Array(rows) }],
+    [905, { kind: 'numbers', values: Uint16Array.from(numbers) }],
+  ]
+  const flags = (index: number): number => 16 + index * 12 + 3
+  const cases: readonly (readonly [string, number, number, string])[] = [
+    ['differences of no such width', flags(0), 0x23, '901: its width is 3'],
+    ['more differences than there are bytes', flags(0) + 3, 0xff, '901: it is out of bounds'],
+    ['differences of a kind that has none', flags(4), 0x21, '905: its kind is never packed'],
+    ['sizes of no such width', flags(1), 0x45, '902: its width is 5'],
+    ['texts of a lender that has none', flags(2) + 5, 0x85, '903: its dictionary is not there'],
+    ['more text than there is', at(1), 0xff, '902: it is out of bounds'],
+  ]
+
+  function at(index: number): number {
+    const body = Bun.zstdDecompressSync(encode(rows, columns).subarray(HEADER_SIZE))
+    return new DataView(body.buffer, body.byteOffset).getUint32(16 + index * 12 + 4, true)
+  }
+
+  test.each(cases)('%s', (_, place, value, want) => {
+    const bytes = changed(encode(rows, columns), (body) => {
+      body[place] = value
+    })
+    expect(() => decodeBlock(bytes)).toThrow(`Cannot read block: column ${want}`)
+  })
+
+  test('columns that unpack to more than a block may hold', () => {
+    const column = { kind: 'doubles', values: new Float64Array(BLOCK_ROWS_MAX).fill(1) } as const
+    const few = encode(BLOCK_ROWS_MAX, [[901, column]])
+    const body = Bun.zstdDecompressSync(few.subarray(HEADER_SIZE))
+    const count = 100
+    const many = new Uint8Array(16 + count * 12 + 8)
+    const view = new DataView(many.buffer)
+    view.setUint32(4, count, true)
+    for (let i = 0; i < count; i++) {
+      many.set(body.subarray(16, 28), 16 + i * 12)
+      view.setUint16(16 + i * 12, 901 + i, true)
+      view.setUint32(16 + i * 12 + 4, 16 + count * 12, true)
+    }
+    expect(() => decodeBlock(resealed(few, many))).toThrow('it unpacks to more than a block may')
+  })
+
+  test('nothing but what is wrong, whatever was changed', () => {
+    const change = fc.tuple(fc.nat(), fc.uint8Array({ minLength: 1, maxLength: 3 }))
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+        const bytes = changed(encode(rows, columns), (body) => {
+          for (const [place, noise] of changes) body.set(noise, place % 72)
+        })
+        try {
+          for (const column of decodeBlock(bytes).columns.values())
+            if (column.kind === 'text') expect(textsOf(column).length).toBe(rows)
+        } catch (error) {
+          expect(error).toBeInstanceOf(MetaflowError)
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
+
+function changed(block: Uint8Array, change: (body: Uint8Array) => void): Uint8Array {
+  const body = Bun.zstdDecompressSync(block.subarray(HEADER_SIZE))
+  change(body)
+  return resealed(block, body)
+}
+
+function resealed(block: Uint8Array, body: Uint8Array): Uint8Array {
+  const packed = Bun.zstdCompressSync(body)
+  const bytes = new Uint8Array(HEADER_SIZE + packed.length)
+  bytes.set(block.subarray(0, HEADER_SIZE))
+  bytes.set(packed, HEADER_SIZE)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(84, body.length, true)
+  view.setUint32(88, packed.length, true)
+  view.setUint32(92, Bun.hash.crc32(packed), true)
+  numberBlock(bytes, HEADER)
+  return bytes
+}
