@@ -32,8 +32,12 @@ async function docker(...args: readonly string[]): Promise<string> {
 
 /** The mirror this machine's own packages come from. */
 function mirror(): string {
-  const text = readFileSync('/etc/apt/sources.list.d/debian.sources', 'utf8')
-  return /^URIs:\s*(\S+)/m.exec(text)?.[1] ?? 'http://deb.debian.org/debian'
+  for (const path of ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list']) {
+    const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
+    const found = /^(?:URIs:|deb)\s+(?:\[[^\]]*\]\s+)?(https?:\S+)/m.exec(text)?.[1]
+    if (found !== undefined) return found
+  }
+  return 'http://deb.debian.org/debian'
 }
 
 /** A bare Debian 12 under the Dockerfile's own tag. */
