@@ -21,6 +21,10 @@ const IDLE_MS = 4000
 
 export const demoCommand: Command = async (args, stop) => {
   const { config } = loadConfig('demo', args)
+  // Its parts, and whoever opens the page, must know the port before it is taken.
+  const { listen } = config.server
+  if (listen.endsWith(':0'))
+    throw new MetaflowError('misuse', `Cannot show a page at ${listen}: give it a port`)
   const demo = new Demo(config, stop)
   try {
     return await demo.run()

@@ -57,6 +57,7 @@ testWith('executable').each<[string[], string | RegExp]>([
   [server('now'), 'Cannot use now: only flags are taken here'],
   [server('--listen', 'nowhere'), 'Cannot use server.listen from --listen: expected HOST:PORT'],
   [server('--listen', '127.0.0.1:99999'), 'ports end at 65535'],
+  [['--mode=demo', '--data-dir', data, '--listen', '127.0.0.1:0'], 'give it a port'],
   [server('--listen', '0.0.0.0:0'), 'a server.token is needed beyond loopback'],
   [server('--listen', '[::]:0'), 'a server.token is needed beyond loopback'],
   [server('--log-level', 'loud'), 'expected debug or info or warn or error, not "loud"'],
