@@ -244,13 +244,15 @@ function sample(name: string, help: string, value: number): Sample {
   return { name, help, labels: {}, value }
 }
 
-function inserterSamples({ counters, clamped, found, inserts }: Inserter): Sample[] {
+function inserterSamples(inserter: Inserter): Sample[] {
+  const { counters, clamped, found, inserts, unknownColumns } = inserter
   const { station } = counters
   return [
     ...samplesOf(counters),
     sample(`${station}_inserts_total`, 'Inserts sent.', inserts),
     sample(`${station}_found_total`, 'Inserts found stored when sent again.', found),
     sample(`${station}_clamped_total`, 'Rows whose time was set to within a day.', clamped),
+    sample(`${station}_unknown_columns_total`, 'Columns of later agents.', unknownColumns),
   ].map((one) => ({
     ...one,
     name: one.name.replace(station, 'inserter'),

@@ -2,6 +2,7 @@ import { Counters } from '../../lib/counters.ts'
 import type { Env } from '../../lib/env.ts'
 import { MetaflowError, sentenceOf } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
+import type { Block } from '../../model/block.ts'
 import type { Name, NameIds } from '../../model/name.ts'
 import { qualifiedName, type Table } from '../../model/tables/table.ts'
 import { decodeBlock } from '../../wire/block.ts'
@@ -46,6 +47,7 @@ type Taken = {
   readonly partitions: ReadonlyMap<number, Share[]>
   readonly rows: number
   readonly clamped: number
+  readonly unknown: number
 }
 
 const PAUSE_MS = 250
@@ -64,6 +66,8 @@ export class Inserter {
   readonly counters: Counters<'refused' | 'unreadable'>
   /** Rows whose time was more than a day from the server's. */
   clamped = 0
+  /** Columns of blocks that this server does not know: their agents are of a later version. */
+  unknownColumns = 0
   /** Inserts that were found stored when they were to be sent again. */
   found = 0
   inserts = 0
@@ -107,6 +111,7 @@ export class Inserter {
         await source.advance(table.number, segment)
         this.counters.in += taken.rows
         this.clamped += taken.clamped
+        this.unknownColumns += taken.unknown
         this.#aside.clear()
         this.#isUnsure = false
         this.#failures = 0
@@ -145,11 +150,13 @@ export class Inserter {
     const partitions = new Map<number, Share[]>()
     let rows = 0
     let clamped = 0
+    let unknown = 0
     for (const block of source.blocks(segment, table.number)) {
       const decoded = this.#decode(segment, block)
       if (!decoded) continue
       rows += decoded.block.header.rows
       clamped += decoded.clamped
+      unknown += unknownColumns(table, decoded.block)
       const { header, names } = decoded.block
       const { agentId, ids } = await resolve(header.agent, names)
       for (const [partition, chosen] of decoded.partitions) {
@@ -159,7 +166,7 @@ export class Inserter {
         partitions.set(partition, shares)
       }
     }
-    return { partitions, rows, clamped }
+    return { partitions, rows, clamped, unknown }
   }
 
   #decode(segment: number, block: SourceBlock): Partitioned | undefined {
@@ -232,4 +239,11 @@ function rowsOf(shares: readonly Share[]): number {
   let rows = 0
   for (const { part } of shares) rows += part.rows?.length ?? part.block.header.rows
   return rows
+}
+
+function unknownColumns({ columns }: Table, block: Block): number {
+  let unknown = 0
+  for (const number of block.columns.keys())
+    if (!columns.some((column) => column.number === number)) unknown++
+  return unknown
 }

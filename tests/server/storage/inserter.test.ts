@@ -9,6 +9,7 @@ import { l7FlowLog } from '../../../src/model/tables/l7-flow-log.ts'
 import { Inserter, type Source, type SourceBlock } from '../../../src/server/storage/inserter.ts'
 import { SetAside } from '../../../src/server/storage/set-aside.ts'
 import { type Insert, type Store, TAGS_PER_SEGMENT } from '../../../src/server/storage/store.ts'
+import { decodeBlock, encodeBlock } from '../../../src/wire/block.ts'
 import { blockOf } from '../../simulation/blocks.ts'
 import { encodeRows } from '../../simulation/engine.ts'
 import { until } from '../../until.ts'
@@ -124,3 +125,13 @@ test('Inserter looks up an insert without an answer, and goes on after what is s
 function cutBody(bytes: Uint8Array): Uint8Array {
   return bytes.with(bytes.length - 1, bytes.at(-1)! ^ 1)
 }
+
+test('Inserter counts the columns it does not know, and stores the rest', async () => {
+  const known = decodeBlock(block('one'))
+  const time = known.columns.get(l7FlowLog.columns.find(({ name }) => name === 'time')!.number)!
+  const later = encodeBlock({ ...known, columns: new Map([...known.columns, [999, time]]) })
+  const { inserter, stored, run } = setUp([block('zero'), later], () => undefined)
+  await run()
+  expect(inserter.unknownColumns).toBe(1)
+  expect(stored.map(({ ids }) => ids)).toEqual([['zero', 'one']])
+})
