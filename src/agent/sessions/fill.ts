@@ -59,8 +59,24 @@ export function fillEnds(call: Call, connection: Connection, requested: Directio
   call.serverPort = isClient ? remotePort : localPort
   call.clientName = isClient ? localName : remoteName
   call.serverName = isClient ? remoteName : localName
-  call.clientProcessId = isClient ? connection.processId : 0
+  call.clientProcessId = isClient ? connection.processId : connection.remoteProcessId
   call.serverProcessId = isClient ? connection.remoteProcessId : connection.processId
+}
+
+/**
+ * The remote end once more, when the answer comes: a peer on this host is known only after it has
+ * taken the request in, which the first call of a connection is asked before.
+ */
+export function fillPeer(call: Call, connection: Connection): void {
+  const { remotePort, remoteName, remoteProcessId } = connection
+  if (call.observationPoint === 'c-p') {
+    if (call.serverPort !== remotePort) return
+    call.serverName = remoteName
+    call.serverProcessId = remoteProcessId
+  } else if (call.clientPort === remotePort) {
+    call.clientName = remoteName
+    call.clientProcessId = remoteProcessId
+  }
 }
 
 /** The local process of a call is the one that moved this message. */

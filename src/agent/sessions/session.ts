@@ -2,7 +2,7 @@ import type { Connection, Mark } from '../../model/connection.ts'
 import { type Message, NO_ID, NO_TAG } from '../../model/message.ts'
 import type { Direction } from '../../model/segment.ts'
 import { EndpointOf } from './endpoint-of.ts'
-import { fillEnds, fillProcess, fillRequest, fillResponse } from './fill.ts'
+import { fillEnds, fillPeer, fillProcess, fillRequest, fillResponse } from './fill.ts'
 import { isPeer, mayAnswer } from './peers.ts'
 import type { Sessions, SessionsCause } from './sessions.ts'
 import { type Caution, Trust } from './trust.ts'
@@ -210,6 +210,7 @@ export class Session {
       call.responseTraceId = mark.traceId
       call.responseThreadId = mark.threadId
       call.responseSequence = mark.sequence
+      fillPeer(call, this.#connection)
     }
     fillResponse(call, message, this.#room.redact)
     call.capturedResponseBytes += mark.captured

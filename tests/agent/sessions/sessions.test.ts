@@ -111,6 +111,25 @@ test('Sessions pair by order where messages have no id', () => {
   expect(rows).toEqual(['a>A session 0 300', 'b>B session 0 300', 'c>C session 0 300'])
 })
 
+test.each([
+  ['client', 'serverName', 'serverProcessId'],
+  ['server', 'clientName', 'clientProcessId'],
+] as const)(
+  'Sessions of the %s name a peer that is known only when it answers',
+  (role, name, id) => {
+    const { calls, sessions } = start()
+    const connection = connect(role)
+    const session = sessions.open(connection)
+    const [asks, answers] =
+      role === 'client' ? (['send', 'receive'] as const) : (['receive', 'send'] as const)
+    say(session, asks, '?a')
+    connection.remoteName = 3
+    connection.remoteProcessId = 99
+    say(session, answers, '!A')
+    expect([calls[0]?.[name], calls[0]?.[id]]).toEqual([3, 99])
+  },
+)
+
 test('Sessions pair by id, in any order, the oldest of equal ids first', () => {
   const { rows, sessions } = start()
   const session = sessions.open(connect())
