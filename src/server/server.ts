@@ -59,7 +59,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     env,
     client: clickhouse.writer,
     limit: () => env.files.space(dataDir).total * config.server.diskShare,
-    others: () => intake.receiver.size.bytes + spoolBytes(env, dataDir),
+    others: () => intake.bytes() + folderBytes(env, `${dataDir}/spool`),
   })
   retention.start()
   const catalog = catalogOf(tables)
@@ -101,6 +101,8 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
 
 type Intake = {
   readonly receiver: Receiver
+  /** Bytes on disk: the log, ids, and what was set aside. */
+  bytes(): number
   samples(): Sample[]
   stop(): Promise<void>
 }
@@ -138,6 +140,11 @@ async function openIntake(config: ServerConfig, env: Env, clickhouse: ClickHouse
   wake()
   return {
     receiver,
+    bytes: () =>
+      [`${dataDir}/log`, `${dataDir}/ids`, `${dataDir}/set-aside`].reduce(
+        (sum, folder) => sum + folderBytes(env, folder),
+        0,
+      ),
     samples: () => [
       ...samplesOf(receiver.counters),
       sample('receiver_repeats_total', 'Blocks that had been taken before.', receiver.repeats),
@@ -209,12 +216,10 @@ function cannotListen(at: string, error: unknown): MetaflowError {
   return new MetaflowError('failed', `Cannot listen on ${at}: ${state}`, error)
 }
 
-/** Bytes an agent of this host keeps in the same directory while we are away. */
-function spoolBytes({ files }: Env, dataDir: string): number {
+/** Bytes of a folder's files; an agent of this host keeps its spool beside our log. */
+function folderBytes({ files }: Env, folder: string): number {
   try {
-    return files.list(`${dataDir}/spool`).reduce((sum, name) => {
-      return sum + files.size(`${dataDir}/spool/${name}`)
-    }, 0)
+    return files.list(folder).reduce((sum, name) => sum + files.size(`${folder}/${name}`), 0)
   } catch {
     return 0
   }
