@@ -1,4 +1,4 @@
-import { firstOf, fourOf, lessThan, wordsOf } from '../../../lib/words.ts'
+import { firstOf, fourOf, lessThan } from '../../../lib/words.ts'
 import { Message, type Text } from '../../../model/message.ts'
 import { readB3, readSw8, readTraceparent, readUberTraceId } from '../../../model/trace-context.ts'
 import { type Input, MORE } from '../protocol.ts'
@@ -9,7 +9,7 @@ import { type Input, MORE } from '../protocol.ts'
  *   obs-fold    = OWS CRLF 1*( SP / HTAB )          goes on with the value on the next line
  *
  * A lone LF ends a line as CRLF does (RFC 9112 §2.2). Only fields that are wanted are looked at:
- * four bytes tell whether a line can be one, the rest of its name is compared only then. Cookies
+ * three bytes tell whether a line can be one, the rest of its name is compared only then. Cookies
  * and credentials are never among them.
  * https://www.rfc-editor.org/rfc/rfc9112#section-5
  */
@@ -30,27 +30,25 @@ const FOLDED_BYTES_MAX = 8192
 
 /** Where the LF of the line at `at` is, or NO_END, or HOLE: no head holds a NUL (RFC 9110 §5.5). */
 export function lineEnd(view: DataView, at: number, end: number): number {
-  const last = end - 4
-  let stop = at
-  // Of the bytes up to CR, a well-formed head holds only CR, LF and HTAB.
-  while (stop <= last) {
-    const low = lessThan(view.getInt32(stop, true), CONTROLS)
-    if (low === 0) {
-      stop += 4
-      continue
-    }
-    stop += firstOf(low)
-    const byte = view.getUint8(stop++)
-    if (byte === LF) return stop - 1
-    if (byte === 0) return HOLE
-    if (byte === CR && stop < end && view.getUint8(stop) === LF) return stop
-  }
-  for (; stop < end; stop++) {
+  let stop = controlAt(view, at, end)
+  while (stop < end) {
     const byte = view.getUint8(stop)
     if (byte === LF) return stop
     if (byte === 0) return HOLE
+    stop = controlAt(view, stop + 1, end)
   }
   return NO_END
+}
+
+/** Where the first byte up to CR is: a well-formed head holds only CR, LF and HTAB of those. */
+function controlAt(view: DataView, at: number, end: number): number {
+  let stop = at
+  for (; stop + 4 <= end; stop += 4) {
+    const low = lessThan(view.getInt32(stop, true), CONTROLS)
+    if (low !== 0) return stop + firstOf(low)
+  }
+  while (stop < end && view.getUint8(stop) > CR) stop++
+  return stop
 }
 
 /** Whether an empty line, or a hole, lies in the bytes from `from` on, or a little before them. */
@@ -78,26 +76,38 @@ export class Head {
   #traceRank = 0
   #isFolded = false
   readonly #folded = new Uint8Array(FOLDED_BYTES_MAX)
-  #foldedEnd = 0
+  #foldedSize = 0
 
   /** Reads the fields from `start` on; answers where the head ends, or MORE, HOLE. */
   read({ bytes, view, end }: Input, start: number, message: Message): number {
     this.clear(message)
     let at = start
     while (at < end) {
-      const first = bytes[at]!
+      const first = view.getUint8(at)
       if (first === LF) return at + 1
-      if (first === CR && at + 1 < end && bytes[at + 1] === LF) return at + 2
+      if (first === CR && at + 1 < end && view.getUint8(at + 1) === LF) return at + 2
       const name = fieldAt(view, at, end)
       const value = at + SIZES[name]!
-      let line = lineEnd(view, value, end)
-      this.#isFolded = line >= 0 && isFold(view, line + 1, end)
-      if (this.#isFolded) line = endOfFold(view, line + 1, end)
+      const control = controlAt(view, value, end)
+      if (isPlainEnd(view, control, end)) {
+        if (name !== 0) this.#value(name, bytes, skipSpaces(view, value, control), control)
+        at = control + 2
+        continue
+      }
+      const line = this.#foldedEnd(view, value, end)
       if (line < 0) return line === HOLE ? HOLE : MORE
       if (name !== 0) this.#field(name, bytes, value, line)
       at = line + 1
     }
     return MORE
+  }
+
+  /** The end of the line at `at` with those that go on with it, or NO_END, HOLE. */
+  #foldedEnd(view: DataView, at: number, end: number): number {
+    let line = lineEnd(view, at, end)
+    this.#isFolded = line >= 0 && isFold(view, line + 1, end)
+    while (line >= 0 && isFold(view, line + 1, end)) line = lineEnd(view, line + 1, end)
+    return line
   }
 
   clear(message: Message): void {
@@ -108,7 +118,7 @@ export class Head {
     this.upgrades = false
     this.upgrade = ''
     this.#traceRank = 0
-    this.#foldedEnd = 0
+    this.#foldedSize = 0
   }
 
   #field(name: number, bytes: Uint8Array, start: number, end: number): void {
@@ -126,13 +136,13 @@ export class Head {
 
   /** Puts a folded value on one line, each fold as spaces: RFC 9112 §5.2. */
   #unfold(name: number, bytes: Uint8Array, start: number, end: number): void {
-    const from = this.#foldedEnd
+    const from = this.#foldedSize
     const to = Math.min(from + end - start, FOLDED_BYTES_MAX)
     for (let i = from; i < to; i++) {
       const byte = bytes[start + i - from]!
       this.#folded[i] = Math.max(byte, SP)
     }
-    this.#foldedEnd = to
+    this.#foldedSize = to
     this.#trim(name, this.#folded, from, to)
   }
 
@@ -198,10 +208,22 @@ function keep(text: Text, bytes: Uint8Array, start: number, end: number): void {
   text.set(bytes, start, end - start)
 }
 
-function endOfFold(view: DataView, start: number, end: number): number {
-  let line = lineEnd(view, start, end)
-  while (line >= 0 && isFold(view, line + 1, end)) line = lineEnd(view, line + 1, end)
-  return line
+/** Whether the line ends with the CR at `at`, no space before it, and is not folded: most do. */
+function isPlainEnd(view: DataView, at: number, end: number): boolean {
+  return (
+    at + 2 < end &&
+    view.getUint16(at) === CR_LF &&
+    view.getUint8(at + 2) !== SP &&
+    view.getUint8(at + 2) !== HTAB &&
+    view.getUint8(at - 1) > SP
+  )
+}
+
+/** Where a value begins. */
+function skipSpaces(view: DataView, start: number, end: number): number {
+  let at = start
+  while (at < end && view.getUint8(at) <= SP) at++
+  return at
 }
 
 /** Whether the line at `at` goes on with the one before it. */
@@ -224,29 +246,34 @@ function upgradeOf(bytes: Uint8Array, start: number, end: number): string {
   return ''
 }
 
-/** Which wanted field the line at `at` is: its first four letters decide for nearly all. */
+/** Which wanted field the line at `at` is: its first three letters rule out nearly all others. */
 function fieldAt(view: DataView, at: number, end: number): number {
   if (at + 4 > end) return 0
-  const word = view.getInt32(at, true) | LOWERS
-  if ((word & 0xff_ffff) === B3_COLON) return B3
-  for (let name = SLOTS[slotOf(word)]!; name !== 0; name = NEXT[name]!)
-    if (WORDS[name * WORDS_MAX] === word && isName(view, at, end, name)) return name
-  return 0
+  const name = SLOTS[slotOf(view.getInt32(at, true) | LOWERS)]!
+  return name === 0 ? 0 : nameAt(view, at, end, name)
 }
 
-/** Whether the bytes at `at` are the name of that number, behind its first four, in either case. */
+function nameAt(view: DataView, at: number, end: number, first: number): number {
+  let name = first
+  while (name !== 0 && !isName(view, at, end, name)) name = NEXT[name]!
+  return name
+}
+
+/** Whether the bytes at `at` are the name of that number, in either case. */
 function isName(view: DataView, at: number, end: number, name: number): boolean {
   const size = SIZES[name]!
   if (at + size > end || view.getUint8(at + size - 1) !== COLON) return false
-  for (let i = 4; i < size; i += 4) {
+  if (name === B3) return ((view.getInt32(at, true) | LOWERS) & 0xff_ffff) === B3_COLON
+  for (let i = 0; i < size; i += 4) {
     const word = view.getInt32(at + Math.min(i, size - 4), true) | LOWERS
     if (word !== WORDS[name * WORDS_MAX + (i >> 2)]) return false
   }
   return true
 }
 
+/** A hash of a word's first three letters. */
 function slotOf(word: number): number {
-  return Math.imul(word, 0x9e37_79b1) >>> 26
+  return Math.imul(word << 8, 0x9e37_79b1) >>> 26
 }
 
 /** Whether the bytes at `at` are `word`, in either case; `word` is in lower case. */
@@ -273,6 +300,7 @@ function skip(table: Uint8Array, bytes: Uint8Array, start: number, end: number):
 const HTAB = 0x09
 const LF = 0x0a
 const CR = 0x0d
+const CR_LF = 0x0d0a
 const SP = 0x20
 /** All bytes up to CR. */
 const CONTROLS = fourOf(CR + 1)
@@ -327,15 +355,16 @@ const SIZES = Uint8Array.from(NAMES, (name) => name.length)
 /** Each name as words; the last ends with the name, over bytes of the one before it. */
 const WORDS_MAX = 5
 const WORDS = new Int32Array(NAMES.length * WORDS_MAX)
-/** Names by their first word, as a list for each hash. */
+/** Names by their first three letters, as a list for each hash. */
 const SLOTS = new Uint8Array(64)
 const NEXT = new Uint8Array(NAMES.length)
 const B3_COLON = 0x3a_33_62
-for (let name = B3 + 1; name < NAMES.length; name++) {
-  const bytes = NAMES[name]!
-  const view = wordsOf(bytes)
-  for (let i = 0; i < bytes.length; i += 4)
-    WORDS[name * WORDS_MAX + (i >> 2)] = view.getInt32(Math.min(i, bytes.length - 4), true)
+for (let name = B3; name < NAMES.length; name++) {
+  const size = SIZES[name]!
+  const view = new DataView(new ArrayBuffer(WORDS_MAX * 4))
+  for (const [at, byte] of NAMES[name]!.entries()) view.setUint8(at, byte)
+  for (let i = 0; i < size; i += 4)
+    WORDS[name * WORDS_MAX + (i >> 2)] = view.getInt32(Math.max(Math.min(i, size - 4), 0), true)
   const slot = slotOf(WORDS[name * WORDS_MAX]!)
   NEXT[name] = SLOTS[slot]!
   SLOTS[slot] = name
