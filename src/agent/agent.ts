@@ -56,6 +56,7 @@ export async function startAgent(config: AgentConfig): Promise<Running> {
     handle: capture.handle,
     hostId: host,
     redact: agent.redact,
+    endpoints: agent.endpoints,
     rowsPerSecond: agent.rowsPerSecond,
     observe: agent.capture.observe,
     logLevel: config.logLevel,

@@ -7,6 +7,8 @@ export type LaneOptions = {
   readonly handle: CaptureHandle
   readonly hostId: string
   readonly redact: boolean
+  /** Segments of paths that make their endpoints. */
+  readonly endpoints: string
   readonly rowsPerSecond: number
   /** False: every socket is ignored; only the hooks' own cost remains. */
   readonly observe: boolean

@@ -22,6 +22,7 @@ export type PipelineOptions = Surroundings & {
   readonly connectionsMax?: number
   readonly bufferBytesMax?: number
   readonly waitingMax?: number
+  readonly endpoints?: string
   readonly timeoutSeconds?: number
   readonly dnsTimeoutSeconds?: number
   readonly firstFlowId?: number

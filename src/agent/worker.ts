@@ -57,7 +57,7 @@ class Lane {
     const emit = (block: Uint8Array, rows: number): void => {
       post({ block, rows }, [block.buffer as ArrayBuffer])
     }
-    const { hostId, redact, rowsPerSecond } = options
+    const { hostId, redact, endpoints, rowsPerSecond } = options
     const names = this.#names
     this.#identity = new Identity({ names, hostId })
     this.#identity.open(clock.monotonic())
@@ -68,6 +68,7 @@ class Lane {
     this.#ring = openRing(options.handle)
     this.#pipeline = new Pipeline({
       redact,
+      endpoints,
       onCall: (call) => {
         this.#points.call(call)
         this.#rows.add(call)

@@ -28,6 +28,7 @@ export type AgentConfig = Common & {
       readonly observe: boolean
     }
     readonly redact: boolean
+    readonly endpoints: string
     readonly rowsPerSecond: number
     readonly spoolBytes: number
   }
@@ -115,6 +116,14 @@ const agent = z.strictObject({
     description:
       'Keep no values: "?" for those of SQL and query strings, nothing for those of Redis.',
   }),
+  endpoints: z
+    .string()
+    .regex(/^(\s*\/[^=?#\s,]*=\d{1,2}\s*(,|$))*$/, 'PREFIX=SEGMENTS, …')
+    .default('')
+    .meta({
+      description:
+        'Segments of paths that make their endpoints, by prefix, such as /api/v2=4; else two.',
+    }),
   rowsPerSecond: z.number().int().min(0).default(10_000).meta({
     description: 'Calls sent as rows a second at most; metrics count all. 0: metrics alone.',
   }),

@@ -18,7 +18,7 @@ export class EndpointOf {
   set(call: Call, message: Message): void {
     let text = message.endpoint
     if (text.end === text.start) {
-      if (isPath(call.l7Protocol)) text = pathEndpoint(message.resource)
+      if (isPath(call.l7Protocol)) text = pathEndpoint(message.resource, this.#endpoints.rules)
       else if (isName(call.l7Protocol)) text = message.resource
     }
     if (text.end === text.start) return

@@ -1,12 +1,12 @@
 import { find } from '../../lib/words.ts'
 import { Text } from '../../model/message.ts'
+import { EndpointRules } from './endpoint-rules.ts'
 
 /** Endpoints that one process group's port may have; what comes later is `(other)`. */
 export const ENDPOINTS_MAX = 1000
 /** Process groups and ports whose endpoints are remembered apart; further ones share one memory. */
 const GROUPS_MAX = 4096
 const SIZE_MAX = 256
-const SEGMENTS = 2
 /** A segment of so many hexadecimal digits is an id. */
 const HEX_MIN = 16
 const UUID_SIZE = 36
@@ -14,16 +14,18 @@ const UUID_SIZE = 36
 const scratch = new Uint8Array(SIZE_MAX)
 const endpoint = new Text()
 const OTHER = new TextEncoder().encode('(other)')
+const NO_RULES = new EndpointRules()
 
 /**
- * A path's first two segments, id-like ones (digits, UUID, hex ≥ 16) as `*`; scheme, authority,
+ * A path's first two segments (or as many as `rules` say), id-like ones (digits, UUID, hex ≥ 16) as `*`; scheme, authority,
  * query and fragment left out. Valid until the next call; it lies in the path itself where it can.
  */
-export function pathEndpoint(text: Text): Text {
+export function pathEndpoint(text: Text, rules: EndpointRules = NO_RULES): Text {
   const { bytes, end } = text
   const start = pathStart(bytes, text.start, end)
+  const most = rules.segmentsOf(text, start)
   let at = start
-  for (let segments = 0; segments < SEGMENTS && at < end && bytes[at] === SLASH; segments++) {
+  for (let segments = 0; segments < most && at < end && bytes[at] === SLASH; segments++) {
     const from = at + 1
     let seen = 0
     let to = from
@@ -35,7 +37,7 @@ export function pathEndpoint(text: Text): Text {
     }
     // A path's closing slash is no segment of its own.
     if (to === from && segments > 0) break
-    if (mayBeId(seen, to - from) && isId(bytes, from, to)) return rewritten(bytes, start, end)
+    if (mayBeId(seen, to - from) && isId(bytes, from, to)) return rewritten(bytes, start, end, most)
     at = to
   }
   endpoint.set(bytes, start, Math.min(at - start, SIZE_MAX - 2))
@@ -48,10 +50,14 @@ function mayBeId(seen: number, size: number): boolean {
 }
 
 /** The endpoint of a path that has ids. */
-function rewritten(bytes: Uint8Array, start: number, end: number): Text {
+function rewritten(bytes: Uint8Array, start: number, end: number, most: number): Text {
   let at = start
   let to = 0
-  for (let segments = 0; segments < SEGMENTS && at < end && bytes[at] === SLASH; segments++) {
+  for (
+    let segments = 0;
+    segments < most && to < SIZE_MAX - 2 && at < end && bytes[at] === SLASH;
+    segments++
+  ) {
     const from = at + 1
     at = from
     while (at < end && KINDS[bytes[at]!] !== ENDS) at++
@@ -101,6 +107,11 @@ export class Endpoints {
   readonly #shared = new Group()
   /** Calls whose endpoint became `(other)`. */
   overflowed = 0
+  readonly rules: EndpointRules
+
+  constructor(rules: EndpointRules = NO_RULES) {
+    this.rules = rules
+  }
 
   /** The memory of the server `name` at `port`; keep it while both stay. */
   group(name: number, port: number): Group {
@@ -174,6 +185,7 @@ const ASTERISK = 0x2a
 const DASH = 0x2d
 const SLASH = 0x2f
 const COLON = 0x3a
+const SEMICOLON = 0x3b
 const QUESTION = 0x3f
 
 /** Kinds of bytes in a path, each a bit: a segment that has one of the last kind is no id. */
@@ -189,4 +201,6 @@ KINDS.fill(HEX_LETTER, 0x61, 0x67)
 KINDS[DASH] = IN_UUID
 KINDS[SLASH] = ENDS
 KINDS[QUESTION] = ENDS
+// A segment's parameters (RFC 3986, 3.3) are not its name: session ids travel there.
+KINDS[SEMICOLON] = ENDS
 KINDS[HASH] = ENDS

@@ -10,11 +10,13 @@ const scratch = new Uint8Array(SIZE_MAX)
 /** The rewritten text: valid until the next is rewritten. */
 const written = new Range()
 
-/** `path?name=value&…` with every value as `?`; user names and passwords of a URL go too. */
+/**
+ * `path;name=value?name=value&…` with every value as `?`; user names and passwords of a URL go too.
+ * Parameters of segments (RFC 3986, 3.3) are redacted like those of the query.
+ */
 export function redactQuery(text: Text): Text {
   const { bytes, start, end } = text
-  const found = find(bytes, QUESTION, start, end)
-  const query = found < 0 ? end : found
+  const query = parametersAt(bytes, start, end)
   const host = authority(bytes, start, end)
   const user = host < 0 ? -1 : userEnd(bytes, host, query)
   if (query === end && user < 0) return text
@@ -30,15 +32,17 @@ export function redactQuery(text: Text): Text {
  * the `?` that stands for them. Answers where it ends there, or -1 where `redactQuery` must.
  */
 export function redactCopy({ bytes, start, end }: Text, copy: Uint8Array, at: number): number {
-  const query = find(bytes, QUESTION, start, end)
   if (authority(bytes, start, end) >= 0) return -1
+  const query = parametersAt(bytes, start, end)
   const stop = at + end - start
-  if (query < 0) return stop
+  if (query === end) return stop
   let isValue = false
+  let isPath = true
   let to = at + query - start
   for (let from = query; from < end; from++) {
     const byte = bytes[from]!
-    if (byte === AMPERSAND || byte === SEMICOLON) isValue = false
+    if (endsValue(byte, isPath)) isValue = false
+    if (byte === QUESTION) isPath = false
     if (isValue) continue
     if (to === stop || (byte === EQUALS && to + 1 === stop)) return -1
     copy[to++] = byte
@@ -52,10 +56,12 @@ export function redactCopy({ bytes, start, end }: Text, copy: Uint8Array, at: nu
 /** Writes `[from, end)` behind `to` bytes of the scratch, without values; answers its new end. */
 function redactValues(bytes: Uint8Array, from: number, end: number, to: number): number {
   let isValue = false
+  let isPath = true
   let size = to
   for (let at = from; at < end && size < SIZE_MAX - 1; at++) {
     const byte = bytes[at]!
-    if (byte === AMPERSAND || byte === SEMICOLON) isValue = false
+    if (endsValue(byte, isPath)) isValue = false
+    if (byte === QUESTION) isPath = false
     if (isValue) continue
     scratch[size++] = byte
     if (byte !== EQUALS) continue
@@ -63,6 +69,18 @@ function redactValues(bytes: Uint8Array, from: number, end: number, to: number):
     isValue = true
   }
   return size
+}
+
+/** Where a path's parameters or its query begin, or `end`. */
+function parametersAt(bytes: Uint8Array, start: number, end: number): number {
+  for (let at = start; at < end; at++)
+    if (bytes[at] === QUESTION || bytes[at] === SEMICOLON) return at
+  return end
+}
+
+function endsValue(byte: number, isPath: boolean): boolean {
+  if (byte === AMPERSAND || byte === SEMICOLON) return true
+  return isPath && (byte === QUESTION || byte === SLASH)
 }
 
 /** Past `user:password@` where it stands before the host at `host`, or -1. */

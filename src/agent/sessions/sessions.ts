@@ -3,6 +3,7 @@ import { CALL_TYPE, type Call, type CallSink } from '../../model/call.ts'
 import type { Connection } from '../../model/connection.ts'
 import { STATUS } from '../../model/message.ts'
 import { Endpoints } from './endpoint.ts'
+import { EndpointRules } from './endpoint-rules.ts'
 import { Session } from './session.ts'
 import { ANSWERED, ANSWERING, ONE_WAY, ORPHAN, Pool, Queue, type Waiting } from './waiting.ts'
 
@@ -13,6 +14,8 @@ export type SessionsOptions = {
   /** Seconds a request waits for its response; a DNS question waits `dnsTimeoutSeconds`. */
   readonly timeoutSeconds?: number
   readonly dnsTimeoutSeconds?: number
+  /** Segments of paths that make their endpoints: see EndpointRules. */
+  readonly endpoints?: string
   /** Requests that wait on all connections together. */
   readonly waitingMax?: number
 }
@@ -52,7 +55,7 @@ const MERGE_US = 10_000
 export class Sessions {
   readonly redact: boolean
   readonly pool: Pool = new Pool(SPARE_MAX)
-  readonly endpoints: Endpoints = new Endpoints()
+  readonly endpoints: Endpoints
   readonly counters: Counters<SessionsCause> = new Counters('sessions', CAUSES)
   /** Durations below zero that were set to zero. */
   clamped = 0
@@ -64,6 +67,7 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.redact = options.redact
+    this.endpoints = new Endpoints(new EndpointRules(options.endpoints))
     this.#emit = options.emit
     this.#waitingMax = options.waitingMax ?? WAITING_MAX
     this.#queue = new Queue((options.timeoutSeconds ?? TIMEOUT_SECONDS) * 1e6)

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { ENDPOINTS_MAX, Endpoints, pathEndpoint } from '../../../src/agent/sessions/endpoint.ts'
+import { EndpointRules } from '../../../src/agent/sessions/endpoint-rules.ts'
 import { Text } from '../../../src/model/message.ts'
 
 function textOf(text: string): Text {
@@ -29,6 +30,7 @@ test.each([
   ['/o/0123456789abcdef', '/o/*'],
   ['/o/0123456789abcde', '/o/0123456789abcde'],
   ['/o/cafe', '/o/cafe'],
+  ['/login;jsessionid=4F', '/login'],
   ['/o/12ab', '/o/12ab'],
   ['http://shop:80/a/7?b', '/a/*'],
   ['http://shop', ''],
@@ -37,6 +39,23 @@ test.each([
   ['', ''],
 ])('pathEndpoint of %s is %s', (path, want) => {
   expect(read(pathEndpoint(textOf(path)))).toBe(want)
+})
+
+test.each([
+  ['', '/api/v2/orders/7', '/api/v2'],
+  ['/api=3', '/api/v2/orders/7', '/api/v2/orders'],
+  ['/api=3, /api/v2=4', '/api/v2/orders/7', '/api/v2/orders/*'],
+  ['/api/v2=4,/api=3', '/api/v1/orders/7', '/api/v1/orders'],
+  ['/api=3', '/apis/v2/orders', '/apis/v2'],
+  ['/static=1', '/static?x=1', '/static'],
+  ['/static/=1', '/static/a/b', '/static'],
+  ['/=9', '/1/2/3/4/5/6/7/8/9/a', '/*/*/*/*/*/*/*/*/*'],
+])('EndpointRules of "%s" make %s %s', (rules, path, want) => {
+  expect(read(pathEndpoint(textOf(path), new EndpointRules(rules)))).toBe(want)
+})
+
+test.each(['/a', 'a=1', '/a=x', '/a=1;/b=2', '/a?=1'])('EndpointRules refuse "%s"', (rules) => {
+  expect(() => new EndpointRules(rules)).toThrow('agent.endpoints')
 })
 
 test('pathEndpoint stays within its bounds on a path without an end', () => {
