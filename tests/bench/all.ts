@@ -82,6 +82,7 @@ const LINES: readonly Line[] = [
     value: ({ insert }) => ratio(insert, 'ratioOfCpu'),
   },
   { what: 'agent memory', aim: '≤ 150 MB', value: ({ live }) => mega(live, 'agent_memory_bytes') },
+  { what: 'engine memory', aim: '', value: ({ live }) => mega(live, 'engine_memory_bytes') },
   {
     what: 'server memory, without its engine',
     aim: '',

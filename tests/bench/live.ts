@@ -39,6 +39,12 @@ function cpuSeconds(processId: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
+/** Resident memory of a process. */
+function residentBytes(processId: number): number {
+  const status = readFileSync(`/proc/${processId}/status`, 'utf8')
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024
+}
+
 function workerOf(nginx: Nginx): number {
   const children = readFileSync(
     `/proc/${nginx.processId}/task/${nginx.processId}/children`,
@@ -125,7 +131,13 @@ type Observed = {
   cpuNsPerCall: number[]
   agentBytes: number[]
   serverBytes: number[]
+  engineBytes: number[]
   firstRowSeconds: number[]
+}
+
+const WARM_SECONDS = 2
+async function warmUp({ port }: Server): Promise<void> {
+  await run([peer('wrk')!, '-t1', '-c32', `-d${WARM_SECONDS}s`, `http://127.0.0.1:${port}/warm`])
 }
 
 /** One round in one mode; what the agent says of itself goes to `observed`. */
@@ -141,7 +153,11 @@ async function round(
       Number(await (await fetch(`http://127.0.0.1:${node.port}/count`)).text()),
     ),
   ]
-  if (mode === 'off') return await measure()
+  if (mode === 'off') {
+    await warmUp(nginx)
+    await warmUp(node)
+    return await measure()
+  }
   const directory = mkdtempSync(join(tmpdir(), 'bench-'))
   const metaflow = new MetaFlow(directory)
   const started = performance.now()
@@ -158,6 +174,9 @@ async function round(
       if (Number(found[0]?.['n']) > 0)
         observed.firstRowSeconds.push((performance.now() - started) / 1000)
     }
+    // What a process costs in its first seconds is its compiling, not its work.
+    await warmUp(nginx)
+    await warmUp(node)
     const before = await agentStatus(metaflow.url)
     const result = await measure()
     if (mode === 'on') await compare(metaflow, nginx.port, [before, result[0]], observed)
@@ -195,6 +214,7 @@ async function compare(
     server: { memoryBytes: number }
   }
   observed.serverBytes.push(server.memoryBytes)
+  observed.engineBytes.push(residentBytes(metaflow.engineProcessId))
 }
 
 async function main(): Promise<void> {
@@ -210,6 +230,7 @@ async function main(): Promise<void> {
     cpuNsPerCall: [],
     agentBytes: [],
     serverBytes: [],
+    engineBytes: [],
     firstRowSeconds: [],
   }
   for (let at = 0; at < rounds; at++)
@@ -247,6 +268,7 @@ function report(of: Record<Mode, [Round, Round][]>, observed: Observed): object 
     agent_cpu_ns_per_call: median(observed.cpuNsPerCall),
     agent_memory_bytes: Math.max(...observed.agentBytes),
     server_memory_bytes: Math.max(...observed.serverBytes),
+    engine_memory_bytes: Math.max(...observed.engineBytes),
     first_row_seconds: median(observed.firstRowSeconds),
   }
 }

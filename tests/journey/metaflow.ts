@@ -87,12 +87,18 @@ export class MetaFlow {
 
   /** Kills the engine, the server's child, and answers its process id. */
   killEngine(): number {
+    const engine = this.engineProcessId
+    process.kill(engine, 'SIGKILL')
+    return engine
+  }
+
+  /** The engine, the server's child. */
+  get engineProcessId(): number {
     const engine = childrenOf(this.#server!.processId).find((pid) =>
       commandOf(pid).includes('--mode=engine'),
     )
     if (engine === undefined)
-      throw new Error('Cannot kill the engine: the server has no such child')
-    process.kill(engine, 'SIGKILL')
+      throw new Error('Cannot find the engine: the server has no such child')
     return engine
   }
 
