@@ -1,6 +1,7 @@
 /**
  * What the way from a segment to a call costs: nanoseconds a message, by station. Prints; asserts
- * nothing. Run: bun tests/bench/streams.ts [connections]
+ * nothing. Run: bun tests/bench/streams.ts [CONNECTIONS] [HEAD_BYTES]; 0 bytes: bare heads, as of a
+ * load generator and a file server.
  */
 import { Flow } from '../../src/agent/flow/flow.ts'
 import { Pipeline } from '../../src/agent/pipeline.ts'
@@ -13,22 +14,25 @@ import { toy } from '../agent/flow/toy.ts'
 const CALLS = 200_000
 const ROUNDS = 7
 const CONNECTIONS = Number(process.argv[2] ?? 64)
+const HEAD_BYTES = Number(process.argv[3] ?? 400)
 const WORDS = 'accept: */*\r\nx-filling: '
 
 const REQUEST = fitted(
-  'GET /orders/4711/items?page=2 HTTP/1.1\r\nHost: shop.example\r\n' +
-    'X-Request-ID: 0a1b2c3d-0000-4000-8000-000000000001\r\n' +
+  'GET /orders/4711/items?page=2 HTTP/1.1\r\nHost: shop.example\r\n',
+  'X-Request-ID: 0a1b2c3d-0000-4000-8000-000000000001\r\n' +
     'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n',
 )
 const RESPONSE = fitted(
-  'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n' +
-    'X-Request-ID: 0a1b2c3d-0000-4000-8000-000000000001\r\n',
+  'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n',
+  'X-Request-ID: 0a1b2c3d-0000-4000-8000-000000000001\r\n',
 )
 
-/** A head of about 400 bytes. */
-function fitted(head: string): Uint8Array {
-  const filling = 'f'.repeat(Math.max(400 - head.length - WORDS.length - 4, 0))
-  return new TextEncoder().encode(`${head}${WORDS}${filling}\r\n\r\n`)
+/** A head of about so many bytes. */
+function fitted(bare: string, more: string): Uint8Array {
+  const head = HEAD_BYTES === 0 ? bare : bare + more
+  const filling = 'f'.repeat(Math.max(HEAD_BYTES - head.length - WORDS.length - 4, 0))
+  const last = HEAD_BYTES === 0 ? '' : `${WORDS}${filling}\r\n`
+  return new TextEncoder().encode(`${head}${last}\r\n`)
 }
 
 /** All segments of one round, from one buffer as a ring or a file would give them. */
