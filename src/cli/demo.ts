@@ -13,6 +13,8 @@ import { say } from '../lib/log.ts'
 import { type Child, ownCommand, startChild } from '../lib/process.ts'
 import { PARTS } from '../workload/parts.ts'
 
+/** What the log of one demo may take. */
+const LOG_BYTES_MAX = 16 * 1024 * 1024
 const START_MS_MAX = 180_000
 const LOOK_MS = 100
 /** The host is idle where fewer calls than this are seen while it is looked at. */
@@ -46,6 +48,8 @@ class Demo {
   readonly #stop: AbortSignal
   readonly #url: string
   readonly #logs: WriteStream
+  #logBytes = 0
+  #unkept = 0
   readonly #children: Named[] = []
   /** The last lines of those that ended by themselves. */
   #failed: string | undefined
@@ -55,7 +59,7 @@ class Demo {
     this.#stop = stop
     this.#url = `http://${config.server.listen.replace(/^(0\.0\.0\.0|\[::\]):/, '127.0.0.1:')}`
     makeDataDirectory(this.#env, config.dataDir)
-    this.#logs = createWriteStream(this.#logPath, { flags: 'a', mode: 0o600 })
+    this.#logs = createWriteStream(this.#logPath, { flags: 'w', mode: 0o600 })
   }
 
   get #logPath(): string {
@@ -88,6 +92,7 @@ class Demo {
     await Promise.all(at('workload').map(({ child }) => child.stop()))
     for (const name of ['agent', 'server'])
       await Promise.all(at(name).map(({ child }) => child.stop()))
+    if (this.#unkept > 0) this.#logs.write(`${this.#unkept} lines more had no room here\n`)
     await new Promise((resolve) => this.#logs.end(resolve))
   }
 
@@ -154,6 +159,13 @@ class Demo {
       .reduce((sum, { value }) => sum + value, 0)
   }
 
+  /** Writes a line of a child's log while there is room for it: what comes later is counted. */
+  #keep(line: string): void {
+    this.#logBytes += line.length + 1
+    if (this.#logBytes <= LOG_BYTES_MAX) this.#logs.write(`${line}\n`)
+    else this.#unkept++
+  }
+
   #start(name: string, args: readonly string[]): void {
     let last = 'it said nothing'
     const child = startChild({
@@ -162,7 +174,7 @@ class Demo {
       environment: { ...withoutSettings(), ...this.#secrets },
       onLine: (line) => {
         last = line
-        this.#logs.write(`${line}\n`)
+        this.#keep(line)
       },
     })
     this.#children.push({ name, child })
