@@ -17,8 +17,9 @@ const OTHER = new TextEncoder().encode('(other)')
 const NO_RULES = new EndpointRules()
 
 /**
- * A path's first two segments (or as many as `rules` say), id-like ones (digits, UUID, hex ≥ 16) as `*`; scheme, authority,
- * query and fragment left out. Valid until the next call; it lies in the path itself where it can.
+ * A path's first two segments (or as many as `rules` say), id-like ones (digits, UUID, hex ≥ 16) as
+ * `*`; scheme, authority, query, fragment and parameters left out. Valid until the next call; it
+ * lies in the path itself where it can.
  */
 export function pathEndpoint(text: Text, rules: EndpointRules = NO_RULES): Text {
   const { bytes, end } = text
