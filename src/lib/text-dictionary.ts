@@ -12,7 +12,8 @@ export class TextDictionary {
   #hashes: Uint32Array = new Uint32Array(256)
   /** Open addressing: entry, or 0 for none (the empty text is never looked up). */
   #slots: Uint32Array = new Uint32Array(SLOTS_MIN)
-  #last = 0
+  /** Entries by a few of their bytes: where a text is found nearly always, before it is hashed. */
+  readonly #recent: Uint32Array = new Uint32Array(RECENT)
   /** Hash and place of what was not found last. */
   #hash = 0
   #slot = 0
@@ -21,7 +22,6 @@ export class TextDictionary {
     this.size = 1
     this.arena.used = 0
     this.offsets[1] = 0
-    this.#last = 0
     this.#slots.fill(0)
   }
 
@@ -35,15 +35,23 @@ export class TextDictionary {
     // A slot that is taken stays so: texts whose hashes agree cost memory then, never time.
     if (this.#slots[slot] === 0) this.#slots[slot] = entry
     if (this.size * 2 > this.#slots.length) this.#widen()
-    this.#last = entry
     return entry
   }
 
   /** The entry of `from[start, end)`, or -1. */
   find(from: DataView, start: number, end: number): number {
-    if (end <= start) return 0
-    const last = this.#last
-    if (last !== 0 && this.#is(last, from, start, end)) return last
+    const size = end - start
+    if (size <= 0) return 0
+    // What was found there before; also an entry of another round, as long as it says the same.
+    const place = placeOf(from, start, size)
+    const recent = this.#recent[place]!
+    if (recent !== 0 && recent < this.size && this.#is(recent, from, start, end)) return recent
+    const found = this.#search(from, start, end)
+    this.#recent[place] = found < 0 ? this.size : found
+    return found
+  }
+
+  #search(from: DataView, start: number, end: number): number {
     const hash = hashOf(from, start, end)
     const slots = this.#slots
     const mask = slots.length - 1
@@ -51,10 +59,7 @@ export class TextDictionary {
     for (let probe = 0; probe < PROBES_MAX; probe++) {
       const entry = slots[at]!
       if (entry === 0) break
-      if (this.#hashes[entry] === hash && this.#is(entry, from, start, end)) {
-        this.#last = entry
-        return entry
-      }
+      if (this.#hashes[entry] === hash && this.#is(entry, from, start, end)) return entry
       at = (at + 1) & mask
     }
     this.#hash = hash
@@ -100,6 +105,7 @@ export class TextDictionary {
   }
 }
 
+const RECENT = 256
 const SLOTS_MIN = 512
 /** Beyond so many neighbours a text is stored again rather than looked for. */
 const PROBES_MAX = 16
@@ -128,4 +134,19 @@ function mixed(seed: number, from: DataView, start: number, end: number): number
   }
   for (; at < end; at++) hash = Math.imul(hash ^ from.getUint8(at), 0x0100_0193)
   return hash
+}
+
+/** A place in RECENT by the size and the bytes at both ends and in the middle. */
+function placeOf(from: DataView, start: number, size: number): number {
+  let word = size
+  if (size < 4) word ^= from.getUint8(start) ^ (from.getUint8(start + size - 1) << 4)
+  else {
+    word = Math.imul(word ^ from.getInt32(start, true), 0x85eb_ca6b)
+    word ^= from.getInt32(start + size - 4, true)
+    if (size > 8) {
+      word = Math.imul(word, 0xc2b2_ae35) ^ from.getInt32(start + 4, true)
+      word ^= Math.imul(from.getInt32(start + (size >> 1), true), 0x27d4_eb2f)
+    }
+  }
+  return Math.imul(word ^ (word >>> 15), 0x9e37_79b1) >>> 24
 }

@@ -1,4 +1,15 @@
+import { viewOf } from '../lib/wide.ts'
 import type { BlockColumn, Numbers } from '../model/block.ts'
+import {
+  DIGITS,
+  isSize,
+  packedBytesOf,
+  textBytesOf,
+  type Unpacking,
+  UUID,
+  unpackDigits,
+  unpackUuid,
+} from './digits.ts'
 import { refuse } from './header.ts'
 import { packedSize, repeat, unpack32, unpack64, type Width } from './packed.ts'
 
@@ -15,8 +26,9 @@ import { packedSize, repeat, unpack32, unpack64, type Width } from './packed.ts'
  *
  *   CONSTANT         one value or index: all rows have it
  *   PACKED           u32, i32, wide: base and differences (packed.ts)
- *   ROWS             text: rows × size (1 or 2), the rows' bytes one after the other; SHARED, a
- *                    size of SAME stands for the text that column `extra` has in that row
+ *   ROWS             text: rows × size (1 or 2; of ids see digits.ts), the rows' bytes one after
+ *                    the other; SHARED, a size of SAME stands for the text that column `extra`
+ *                    has in that row
  *
  * The directory has an entry each:
  *
@@ -169,6 +181,7 @@ function readRows(body: Uint8Array, place: Place, lender: BlockColumn | undefine
   offsets.set(from.offsets)
   let entry = from.offsets.length - 1
   let end = from.bytes.length
+  let packed = 0
   for (let r = 0; r < rows; r++) {
     const size = sizes[r]!
     if (size === 0) continue
@@ -176,19 +189,38 @@ function readRows(body: Uint8Array, place: Place, lender: BlockColumn | undefine
       indexes[r] = from.indexes[r]!
       continue
     }
-    end += size
+    if (!isSize(size)) bad(place, `a text's size is ${size}`)
+    end += textBytesOf(size)
+    packed += packedBytesOf(size)
     indexes[r] = entry++
     offsets[entry] = end
   }
   const sizesEnd = at + aligned((width & CONSTANT ? 1 : rows) * widthOf(place))
-  const own = part(body, place, sizesEnd, end - from.bytes.length)
-  if (own.length === 0) return { kind: 'text', indexes, offsets: from.offsets, bytes: from.bytes }
+  const own = part(body, place, sizesEnd, packed)
+  if (packed === 0) return { kind: 'text', indexes, offsets: from.offsets, bytes: from.bytes }
   const used = offsets.subarray(0, entry + 1)
-  if (from.bytes.length === 0) return { kind: 'text', indexes, offsets: used, bytes: own }
+  if (from.bytes.length === 0 && end === packed)
+    return { kind: 'text', indexes, offsets: used, bytes: own }
   const bytes = unpacked(place, end)
   bytes.set(from.bytes)
-  bytes.set(own, from.bytes.length)
+  if (end - from.bytes.length === packed) bytes.set(own, from.bytes.length)
+  else unpackTexts(own, sizes, bytes, from.bytes.length)
   return { kind: 'text', indexes, offsets: used, bytes }
+}
+
+/** Writes the texts that have these sizes to `at` of `to`. */
+function unpackTexts(own: Uint8Array, sizes: Indexes, to: Uint8Array, at: number): void {
+  const next: Unpacking = { from: viewOf(own), start: 0, to: viewOf(to), end: at }
+  for (let r = 0; r < sizes.length; r++) {
+    const size = sizes[r]!
+    if (size === 0 || size === SAME) continue
+    const packed = packedBytesOf(size)
+    if (size === UUID) unpackUuid(next)
+    else if (size > DIGITS) unpackDigits(next, packed)
+    else to.set(own.subarray(next.start, next.start + packed), next.end)
+    next.start += packed
+    next.end += textBytesOf(size)
+  }
 }
 /** A dictionary with the empty text alone. */
 const EMPTY = {
@@ -197,8 +229,10 @@ const EMPTY = {
   bytes: new Uint8Array(0),
 } as const
 
+type Indexes = Uint8Array | Uint16Array | Uint32Array
+
 /** Indexes, or sizes, of as many bytes as `width` says. */
-function readIndexes(body: Uint8Array, place: Place): Uint8Array | Uint16Array | Uint32Array {
+function readIndexes(body: Uint8Array, place: Place): Indexes {
   const { at, rows } = place
   const width = widthOf(place)
   const raw = part(body, place, at, (place.width & CONSTANT ? 1 : rows) * width)

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { Arena } from '../../src/lib/arena.ts'
 import { MetaflowError } from '../../src/lib/errors.ts'
 import { BLOCK_ROWS_MAX, type BlockColumn } from '../../src/model/block.ts'
 import { decodeBlock, encodeBlock } from '../../src/wire/block.ts'
 import { type FilledColumn, SAME } from '../../src/wire/columns.ts'
+import { packDigits } from '../../src/wire/digits.ts'
 import { HEADER_SIZE, numberBlock } from '../../src/wire/header.ts'
 
 const NOBODY = { type: 0, key: '', name: '', processName: '', hostKey: '', hostName: '' }
@@ -113,6 +115,68 @@ function textsOf(column: BlockColumn | undefined): string[] {
   )
 }
 
+describe('packDigits and decodeBlock', () => {
+  const hex = (size: number): fc.Arbitrary<string> =>
+    fc
+      .array(fc.constantFrom(...'0123456789abcdef'), { minLength: size, maxLength: size })
+      .map((digits) => digits.join(''))
+  const ids = fc.oneof(
+    fc.constantFrom(0, 8, 16, 24, 32, 64).chain(hex),
+    fc.uuid(),
+    fc.constantFrom(7, 12, 31, 33, 36, 65, 72, 128).chain(hex),
+  )
+  /** Ids, and ids with one character, whatever it is, in the place of another. */
+  const texts = fc.oneof(
+    ids,
+    fc.tuple(ids, fc.nat(), fc.nat({ max: 127 })).map(([id, at, code]) => {
+      const place = id.length === 0 ? 0 : at % id.length
+      return `${id.slice(0, place)}${String.fromCharCode(code)}${id.slice(place + 1)}`
+    }),
+  )
+
+  test('give back ids, and what is nearly one', () => {
+    fc.assert(
+      fc.property(fc.array(texts, { minLength: 1, maxLength: 20 }), (all) => {
+        const column = idsOf(all)
+        const got = decoded(all.length, [[901, column.filled]]).get(901)
+        expect(textsOf(got)).toEqual(all)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('take half the bytes of digits in lower case, and of nothing else', () => {
+    const id = '0123456789abcdef0123456789abcdef'
+    const sizes: readonly (readonly [string, number])[] = [
+      [id, 16],
+      [id.slice(16), 8],
+      ['01234567-89ab-cdef-0123-456789abcdef', 16],
+      [id.toUpperCase(), 32],
+      [`${id.slice(0, 31)}g`, 32],
+      [`o${id.slice(1)}`, 32],
+      [`${id.slice(0, 7)}@${id.slice(8)}`, 32],
+      ['01234567-89ab-cdef-0123_456789abcdef', 36],
+      ['0123456789', 10],
+    ]
+    for (const [text, size] of sizes) expect([text, idsOf([text]).used]).toEqual([text, size])
+  })
+})
+
+/** Texts as a column that packs ids fills. */
+function idsOf(texts: readonly string[]): { filled: FilledColumn; used: number } {
+  const arena = new Arena()
+  const sizes = Uint16Array.from(texts, (text) => {
+    const bytes = new TextEncoder().encode(`<${text}>`)
+    const view = new DataView(bytes.buffer)
+    const end = bytes.length - 1
+    const packed = packDigits(arena, view, 1, end)
+    if (packed === 0) arena.put(view, 1, end)
+    return packed === 0 ? end - 1 : packed
+  })
+  const bytes = arena.bytes.slice(0, arena.used)
+  return { filled: { kind: 'rows', sizes, bytes, lender: undefined }, used: arena.used }
+}
+
 test('encodeBlock writes once what all rows of a column have, and near numbers in fewer bytes', () => {
   const rows = 1000
   const sizeOf = (column: FilledColumn): number => bodySize(encode(rows, [[901, column]]))
@@ -136,6 +200,7 @@ describe('decodeBlock refuses', () => {
     [903, rowsOf(new Array(rows).fill(null), 902)],
     [904, { kind: 'numbers', values: new Uint16Array(rows) }],
     [905, { kind: 'numbers', values: Uint16Array.from(numbers) }],
+    [906, idsOf(new Array(rows).fill('01234567')).filled],
   ]
   const flags = (index: number): number => 16 + index * 12 + 3
   const cases: readonly (readonly [string, number, number, string])[] = [
@@ -144,6 +209,8 @@ describe('decodeBlock refuses', () => {
     ['differences of a kind that has none', flags(4), 0x21, '905: its kind is never packed'],
     ['sizes of no such width', flags(1), 0x45, '902: its width is 5'],
     ['texts of a lender that has none', flags(2) + 5, 0x85, '903: its dictionary is not there'],
+    ['digits that are no eight', at(5), 0x09, "906: a text's size is 32777"],
+    ['more digits than an id has', at(5), 0xf8, "906: a text's size is 33016"],
     ['more text than there is', at(1), 0xff, '902: it is out of bounds'],
   ]
 
@@ -180,7 +247,7 @@ describe('decodeBlock refuses', () => {
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
         const bytes = changed(encode(rows, columns), (body) => {
-          for (const [place, noise] of changes) body.set(noise, place % 72)
+          for (const [place, noise] of changes) body.set(noise, place % (body.length - 3))
         })
         try {
           for (const column of decodeBlock(bytes).columns.values())

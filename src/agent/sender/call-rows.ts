@@ -7,8 +7,10 @@ import { BlockBuilder, type BuilderOptions } from './builder.ts'
 import type { Ip6Column, NumberColumn, TextColumn, WideColumn } from './columns.ts'
 import { Throttle } from './throttle.ts'
 
-const C_P = viewOf(new TextEncoder().encode('c-p'))
-const S_P = viewOf(new TextEncoder().encode('s-p'))
+/** With a byte more than it is long: a word can be read of it. */
+const C_P = viewOf(new TextEncoder().encode('c-p '))
+const POINT_SIZE = 3
+const S_P = viewOf(new TextEncoder().encode('s-p '))
 /** What stands for NULL in `response_code`: see its declaration. */
 const NO_CODE_WIRE = -2_147_483_648
 const SECOND = 1_000_000
@@ -120,7 +122,7 @@ export class CallRows {
   #writeTexts(row: number, call: Call): void {
     const { observationPoint, texts } = this.#columns
     const point = call.observationPoint === 'c-p' ? C_P : S_P
-    observationPoint.set(row, point, 0, point.byteLength)
+    observationPoint.set(row, point, 0, POINT_SIZE)
     const { view, starts, ends } = call.texts
     for (let field = 0; field < texts.length; field++) {
       const start = starts[field]!

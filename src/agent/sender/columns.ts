@@ -1,7 +1,8 @@
-import { Arena } from '../../lib/arena.ts'
+import { Arena, isRepeated } from '../../lib/arena.ts'
 import { TextDictionary } from '../../lib/text-dictionary.ts'
 import type { BlockColumn, Numbers } from '../../model/block.ts'
 import { type FilledColumn, SAME } from '../../wire/columns.ts'
+import { packDigits, packedBytesOf, TEXT_SIZE_MAX } from '../../wire/digits.ts'
 
 /*
  * One column each as it fills: arrays that grow by doubling and are used again for every block.
@@ -96,8 +97,6 @@ const TRIAL = 512
 const NEW_SHARE_MAX = 0.7
 /** After so many blocks without looking for equals they are looked for again. */
 const PLAIN_BLOCKS_MAX = 16
-/** Longer texts are cut: no size may stand for something else. */
-const SIZE_MAX = SAME - 1
 
 /** How a text column is filled. */
 export type TextOptions = {
@@ -125,6 +124,15 @@ export class TextColumn {
   #sizes = new Uint16Array(0)
   #arena = new Arena()
   #spare: Arena | undefined
+  /** What was written last: where a column that mostly says the same looks first. */
+  #lastRow = -1
+  #lastFrom: DataView | undefined
+  #lastStart = 0
+  #lastEnd = 0
+  /** The last text of up to four bytes, and its entry. */
+  #lastWord = 0
+  #lastSize = 0
+  #lastEntry = 0
   /** Texts that are not empty; those that were new to the dictionary. */
   asked = 0
   #new = 0
@@ -161,6 +169,7 @@ export class TextColumn {
   unset(row: number): void {
     this.#places[row] = 0
     this.#sizes[row] = 0
+    this.#lastRow = -1
   }
 
   /** Writes `row`: `from[start, end)`, which is not empty. */
@@ -176,22 +185,56 @@ export class TextColumn {
   }
 
   #put(row: number, from: DataView, start: number, end: number): void {
-    // No text of a call is so long.
-    const size = Math.min(end - start, SIZE_MAX)
     const lender = this.#lender
-    if (
-      lender !== undefined &&
-      lender.#sizes[row] === size &&
-      lender.#arena.has(lender.#places[row]!, from, start, size)
-    ) {
-      this.#sizes[row] = SAME
-      return
+    if (lender !== undefined) {
+      if (lender.#isLast(row, from, start, end)) {
+        this.#sizes[row] = SAME
+        return
+      }
+    } else {
+      this.#lastRow = row
+      this.#lastFrom = from
+      this.#lastStart = start
+      this.#lastEnd = end
     }
-    this.#places[row] = this.#arena.put(from, start, start + size)
+    const arena = this.#arena
+    this.#places[row] = arena.used
+    const packed = this.#isUnique ? packDigits(arena, from, start, end) : 0
+    if (packed === 0) this.#putText(row, from, start, end)
+    else this.#sizes[row] = packed
+  }
+
+  #putText(row: number, from: DataView, start: number, end: number): void {
+    // No text of a call is so long that it is cut here.
+    const size = Math.min(end - start, TEXT_SIZE_MAX)
+    this.#arena.put(from, start, start + size)
     this.#sizes[row] = size
   }
 
+  /** Whether this is what was written last, in this row. */
+  #isLast(row: number, from: DataView, start: number, end: number): boolean {
+    return (
+      this.#lastRow === row &&
+      this.#lastFrom === from &&
+      this.#lastEnd - this.#lastStart === end - start &&
+      isRepeated(from, this.#lastStart, start, end - start)
+    )
+  }
+
   #look(from: DataView, start: number, end: number): number {
+    const size = end - start
+    if (size > 4 || start + 4 > from.byteLength) return this.#add(from, start, end)
+    // A method, a version, a command: mostly what it was the last time.
+    const word = (from.getInt32(start, true) << (32 - 8 * size)) | 0
+    if (word !== this.#lastWord || size !== this.#lastSize) {
+      this.#lastEntry = this.#add(from, start, end)
+      this.#lastWord = word
+      this.#lastSize = size
+    }
+    return this.#lastEntry
+  }
+
+  #add(from: DataView, start: number, end: number): number {
     const texts = this.#texts
     const before = texts.size
     const entry = texts.add(from, start, end)
@@ -231,7 +274,8 @@ export class TextColumn {
     for (let row = 0; row < rows; row++) {
       const size = this.#sizes[row]!
       const at = this.#places[row]!
-      if (size > 0 && size !== SAME) this.#places[row] = arena.put(old.view, at, at + size)
+      if (size > 0 && size !== SAME)
+        this.#places[row] = arena.put(old.view, at, at + packedBytesOf(size))
     }
     this.#arena = arena
     this.#spare = old
@@ -243,6 +287,8 @@ export class TextColumn {
     this.#texts.clear()
     this.#arena.used = 0
     this.#isMixed = false
+    this.#lastRow = -1
+    this.#lastSize = 0
     this.asked = 0
     this.#new = 0
   }

@@ -7,8 +7,10 @@ import { ip4 } from './address.ts'
 import { BlockBuilder, type BuilderOptions } from './builder.ts'
 import type { HistogramColumn, Ip6Column, NumberColumn, TextColumn, WideColumn } from './columns.ts'
 
-const C_P = viewOf(new TextEncoder().encode('c-p'))
-const S_P = viewOf(new TextEncoder().encode('s-p'))
+/** With a byte more than it is long: a word can be read of it. */
+const C_P = viewOf(new TextEncoder().encode('c-p '))
+const POINT_SIZE = 3
+const S_P = viewOf(new TextEncoder().encode('s-p '))
 const NOTHING = new Uint8Array(0)
 const CLIENT_AT = 0
 const SERVER_AT = 16
@@ -188,7 +190,7 @@ class EdgeRows {
     const row = this.builder.row()
     const word = point.observationPoint === 'c-p' ? C_P : S_P
     this.#shared.write(row, point)
-    this.#observationPoint.set(row, word, 0, word.byteLength)
+    this.#observationPoint.set(row, word, 0, POINT_SIZE)
     this.#name0.values[row] = this.builder.name(point.clientName)
     this.#name1.values[row] = this.builder.name(point.serverName)
     this.#client.write(row, point, CLIENT_AT)
