@@ -19,7 +19,7 @@ import { PointRows } from './sender/point-rows.ts'
 declare const self: Worker
 
 /** How long the ring is left alone: the busier, the shorter. */
-const POLL_MS_BUSY = 2
+const POLL_MS_BUSY = 8
 const POLL_MS_IDLE = 20
 /** Events of one poll from which on the lane is busy. */
 const BUSY_EVENTS = 32

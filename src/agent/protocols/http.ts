@@ -197,6 +197,8 @@ class HttpConversation implements Conversation {
     if (size < 0) {
       this.#client = LOOSE
       message.truncated = true
+      // What the head said of the length before it was cut still holds.
+      if (head.contentLength >= 0) message.length = head.contentLength
       return seen
     }
     // Any other last coding leaves a request without an end: servers refuse it.

@@ -113,6 +113,10 @@ class MysqlConversation implements Conversation {
       message.next = 'TLS'
       return SWITCH
     }
+    // Nobody is owed an answer: it is the rest of one whose end was not captured, however short.
+    const isRest = sender === 'server' && this.#isLoose && !this.#isCompressed
+    if (isRest && !this.#pipelined && this.#link.pending(NO_ID) === NO_TAG)
+      return bytes.length - start
     if (bytes.length - start <= HEADER_SIZE) return this.#short(bytes, start)
     if (sender === 'client') {
       if (!this.#isMet) this.#meet(bytes, start)
@@ -124,7 +128,6 @@ class MysqlConversation implements Conversation {
     if (this.#isLoose) {
       if (this.#pipelined) return WRONG
       // Nobody asks before an answer is whole: what comes behind a question answers it.
-      if (this.#link.pending(NO_ID) === NO_TAG) return bytes.length - start
       if (bytes[start + 3] !== this.#number + 1) return WRONG
       this.#isLoose = false
     }

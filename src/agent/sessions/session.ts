@@ -11,6 +11,7 @@ import {
   ANSWERING,
   EARLY,
   GROWING,
+  MERGE_US,
   NO_PEER,
   ONE_WAY,
   ORPHAN,
@@ -194,7 +195,8 @@ export class Session {
     const list = mark.direction === 'send' ? this.#received : this.#sent
     let waiting = this.#owed(list, message.id)
     if (this.datagram && waiting !== undefined) waiting = this.#samePeer(list, message, mark)
-    if (message.id === NO_ID && !this.datagram && this.#trust.isInDoubt(list.open)) return false
+    const isOrdered = message.id === NO_ID && !this.datagram
+    if (isOrdered && (this.#trust.isInDoubt(list.open) || cameBefore(mark, waiting))) return false
     if (waiting?.call === undefined) {
       if (waiting !== undefined && (waiting.flags & ANSWERING) !== 0) {
         if (message.last) this.#finish(waiting, 'closed', mark.time)
@@ -378,4 +380,11 @@ export class Session {
     fillEnds(call, this.#connection, mark.direction === 'send' ? 'receive' : 'send')
     fillProcess(call, mark)
   }
+}
+
+/** What went by so long before a request was made is no answer to it. */
+function cameBefore({ time }: Mark, waiting: Waiting | undefined): boolean {
+  const call = waiting?.call
+  if (call === undefined || (waiting!.flags & ANSWERING) !== 0) return false
+  return time + MERGE_US < call.startTime
 }

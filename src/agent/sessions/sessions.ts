@@ -5,7 +5,16 @@ import { STATUS } from '../../model/message.ts'
 import { Endpoints } from './endpoint.ts'
 import { EndpointRules } from './endpoint-rules.ts'
 import { Session } from './session.ts'
-import { ANSWERED, ANSWERING, ONE_WAY, ORPHAN, Pool, Queue, type Waiting } from './waiting.ts'
+import {
+  ANSWERED,
+  ANSWERING,
+  MERGE_US,
+  ONE_WAY,
+  ORPHAN,
+  Pool,
+  Queue,
+  type Waiting,
+} from './waiting.ts'
 
 export type SessionsOptions = {
   readonly emit: CallSink
@@ -45,8 +54,6 @@ const DNS_TIMEOUT_SECONDS = 15
 const DNS = 120
 const WAITING_MAX = 32_768
 const SPARE_MAX = 4096
-/** A hook may report an answer before its request by as much. */
-const MERGE_US = 10_000
 
 /**
  * Pairs the messages of all connections into calls. In: messages; out: calls; what the counters

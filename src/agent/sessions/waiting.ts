@@ -1,6 +1,9 @@
 import { Call } from '../../model/call.ts'
 import type { Session } from './session.ts'
 
+/** A hook may report an answer before its request by as much, µs. */
+export const MERGE_US = 10_000
+
 /** More parts of the request follow. */
 export const GROWING = 1
 /** The response has begun; more parts of it follow. */

@@ -129,6 +129,7 @@ describe.skipIf(!hasSamples)(`captures of HTTP${skipped}`, () => {
         traceId: '6d4ae9e1fb8a4399aba252d65b5a83c9.76.17016891360410347',
         spanId: '6d4ae9e1fb8a4399aba252d65b5a83c9.76.17016891360410346-6',
         proxyClient: '10.90.14.76,10.158.233.64',
+        length: 50,
         truncated: true,
       },
       { kind: 'response', code: 200, version: '1.1' },

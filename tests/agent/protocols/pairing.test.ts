@@ -268,4 +268,12 @@ describe('never off by one', () => {
       { numRuns: 1000, seed: 20_416 },
     )
   })
+
+  test.each([
+    ['Redis', REDIS, { seed: -1_351_793_738, calls: 30, cut: 0.3 }],
+    ['MySQL', MYSQL, { seed: 135_210_883, calls: 7, cut: 0.1 }],
+  ])('the rest of a cut answer of %s answers no later request', (_, language, plan) => {
+    const { calls } = run(language, { ...plan, isPipelined: false, isClient: false, lost: 0 })
+    for (const [asked, answered] of calls) expect(answered).toBe(asked!)
+  })
 })

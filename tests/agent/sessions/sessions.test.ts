@@ -130,6 +130,19 @@ test.each([
   },
 )
 
+test('Sessions take what went by 10 ms before a request for no answer to it', () => {
+  for (const [early, isTaken] of [
+    [10_000, true],
+    [10_001, false],
+  ] as const) {
+    const { rows, sessions } = start()
+    const session = sessions.open(connect())
+    say(session, 'send', '?a', { time: 50_000 })
+    expect(say(session, 'receive', '!A', { time: 50_000 - early })).toBe(isTaken)
+    expect(rows.length).toBe(isTaken ? 1 : 0)
+  }
+})
+
 test('Sessions pair by id, in any order, the oldest of equal ids first', () => {
   const { rows, sessions } = start()
   const session = sessions.open(connect())

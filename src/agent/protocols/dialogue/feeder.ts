@@ -293,6 +293,7 @@ export class Feeder {
         if (isCut(message, side)) message.truncated = true
       }
     } else mark.sequence = (this.#base + at) >>> 0
+    side.isCut = message.truncated
     this.told++
     room.counters.out++
     room.onMessage?.(message, mark, this.#connection, this.#session.l7Protocol)
@@ -306,7 +307,8 @@ export class Feeder {
    * it is held back for a moment, where the client's next bytes can only be those.
    */
   #mustHold(side: Side, at: number): boolean {
-    if (this.#isForced || side.isPartial || this.#session.isAwaited(side.direction)) return false
+    if (this.#isForced || side.isPartial || side.isCut) return false
+    if (this.#session.isAwaited(side.direction)) return false
     if (!this.otherOf(side).isAnchored) return false
     const { mark } = this.#room
     if (this.#isBuffered) side.markAt(at, mark)

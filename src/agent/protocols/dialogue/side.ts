@@ -23,6 +23,8 @@ export class Side implements Holder {
   isPartial = false
   /** All it said was told, without a hole: what is reported late can only come next. */
   isAnchored = false
+  /** The message told last was cut: its rest may still come, and answers nothing. */
+  isCut = false
   /** The other side spoke since the message that is not whole yet began. */
   isInterrupted = false
   /** When bytes were first held back for the other direction, or NEVER. */
@@ -124,6 +126,7 @@ export class Side implements Holder {
     this.clear()
     this.unseen = 0
     this.isPartial = false
+    this.isCut = false
     this.isAnchored = false
   }
 

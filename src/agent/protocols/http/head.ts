@@ -203,7 +203,7 @@ export class Head {
   }
 }
 
-/** The first of a field that may come only once is the one that counts. */
+/** A field that comes again replaces what it said before. */
 function keep(text: Text, bytes: Uint8Array, start: number, end: number): void {
   text.set(bytes, start, end - start)
 }
