@@ -37,7 +37,7 @@ function mirror(): string {
     const found = /^(?:URIs:|deb)\s+(?:\[[^\]]*\]\s+)?(https?:\S+)/m.exec(text)?.[1]
     if (found !== undefined) return found
   }
-  return 'http://deb.debian.org/debian'
+  throw new Error('Cannot make a base: this machine names no mirror of its packages')
 }
 
 /** A bare Debian 12 under the Dockerfile's own tag. */
