@@ -1,7 +1,7 @@
 /** The agent on one page: the kernel's hooks, a lane that reads them, a transport to the server. */
 import { version } from '../../package.json' with { type: 'json' }
 import type { AgentConfig } from '../config/settings.ts'
-import { type Sample, samplesOf } from '../lib/counters.ts'
+import { type Sample, sampleOf, samplesOf } from '../lib/counters.ts'
 import { bounded, takeDataDirectory } from '../lib/data-directory.ts'
 import type { Env } from '../lib/env.ts'
 import { realEnv } from '../lib/env-real.ts'
@@ -176,17 +176,11 @@ class Report {
 }
 
 function transportSamples({ counters, held, requests, failures }: Transport): Sample[] {
-  const sample = (name: string, help: string, value: number): Sample => ({
-    name,
-    help,
-    labels: {},
-    value,
-  })
   return [
     ...samplesOf(counters),
-    sample('sender_requests_total', 'Requests sent to the server.', requests),
-    sample('sender_failures_total', 'Requests the server did not take.', failures),
-    sample('sender_spool_bytes', 'Bytes that wait on disk for the server.', held.disk),
-    sample('sender_memory_bytes', 'Bytes that wait in memory for the server.', held.memory),
+    sampleOf('sender_requests_total', 'Requests sent to the server.', requests),
+    sampleOf('sender_failures_total', 'Requests the server did not take.', failures),
+    sampleOf('sender_spool_bytes', 'Bytes that wait on disk for the server.', held.disk),
+    sampleOf('sender_memory_bytes', 'Bytes that wait in memory for the server.', held.memory),
   ]
 }

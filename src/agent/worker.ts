@@ -2,7 +2,7 @@
  * One lane of the agent: from a ring of the kernel to finished blocks, all of it in this Worker.
  * Only blocks and counters leave it.
  */
-import { type Sample, samplesOf } from '../lib/counters.ts'
+import { type Sample, sampleOf, samplesOf } from '../lib/counters.ts'
 import { realEnv } from '../lib/env-real.ts'
 import { log, setLog } from '../lib/log.ts'
 import { Utc } from '../lib/utc.ts'
@@ -144,23 +144,21 @@ class Lane {
   }
 
   #samples(): Sample[] {
-    const one = (name: string, help: string, value: number): Sample => ({
-      name,
-      help,
-      labels: {},
-      value,
-    })
     return [
       ...this.#pipeline.samples(),
       ...samplesOf(this.#points.counters),
       ...samplesOf(this.#rows.throttle.counters),
       ...this.#identity.counters.flatMap(samplesOf),
-      one('points_folded_total', 'Calls counted under a folded key.', this.#points.folded),
-      one('names', 'Names this agent knows.', this.#names.size),
-      one('names_overflowed_total', 'Names that share (other).', this.#names.overflowed),
-      one('ring_polls_total', 'Times the ring was looked at.', this.#polls),
-      one('ring_malformed_total', 'Records that were no events.', this.#ring.malformed),
-      one('verdicts_refused_total', 'Verdicts the kernel had no room for.', this.#ring.refused),
+      sampleOf('points_folded_total', 'Calls counted under a folded key.', this.#points.folded),
+      sampleOf('names', 'Names this agent knows.', this.#names.size),
+      sampleOf('names_overflowed_total', 'Names that share (other).', this.#names.overflowed),
+      sampleOf('ring_polls_total', 'Times the ring was looked at.', this.#polls),
+      sampleOf('ring_malformed_total', 'Records that were no events.', this.#ring.malformed),
+      sampleOf(
+        'verdicts_refused_total',
+        'Verdicts the kernel had no room for.',
+        this.#ring.refused,
+      ),
     ]
   }
 }

@@ -22,17 +22,17 @@ export type Sample = {
   readonly value: number
 }
 
+/** A number without labels. */
+export function sampleOf(name: string, help: string, value: number): Sample {
+  return { name, help, labels: {}, value }
+}
+
 /** The samples of a station: `<station>_in_total`, `_out_total`, `_dropped_total{why}`. */
 export function samplesOf(counters: Counters<string>): Sample[] {
   const { station, dropped } = counters
   const samples: Sample[] = [
-    { name: `${station}_in_total`, help: `Taken by ${station}.`, labels: {}, value: counters.in },
-    {
-      name: `${station}_out_total`,
-      help: `Given on by ${station}.`,
-      labels: {},
-      value: counters.out,
-    },
+    sampleOf(`${station}_in_total`, `Taken by ${station}.`, counters.in),
+    sampleOf(`${station}_out_total`, `Given on by ${station}.`, counters.out),
   ]
   for (const why in dropped)
     samples.push({

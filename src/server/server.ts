@@ -3,7 +3,7 @@ import { version } from '../../package.json' with { type: 'json' }
 import { splitListen } from '../config/rules.ts'
 import type { ServerConfig } from '../config/settings.ts'
 import { engineLibrary } from '../engine/extract.ts'
-import { type Sample, samplesOf } from '../lib/counters.ts'
+import { type Sample, sampleOf, samplesOf } from '../lib/counters.ts'
 import { takeDataDirectory } from '../lib/data-directory.ts'
 import type { Env } from '../lib/env.ts'
 import { realEnv } from '../lib/env-real.ts'
@@ -147,13 +147,13 @@ async function openIntake(config: ServerConfig, env: Env, clickhouse: ClickHouse
       ),
     samples: () => [
       ...samplesOf(receiver.counters),
-      sample('receiver_repeats_total', 'Blocks that had been taken before.', receiver.repeats),
-      sample('receiver_log_bytes', "Bytes of the receiver's log.", receiver.size.bytes),
-      sample('receiver_log_segments', 'Segments not stored yet.', receiver.size.segments),
+      sampleOf('receiver_repeats_total', 'Blocks that had been taken before.', receiver.repeats),
+      sampleOf('receiver_log_bytes', "Bytes of the receiver's log.", receiver.size.bytes),
+      sampleOf('receiver_log_segments', 'Segments not stored yet.', receiver.size.segments),
       ...samplesOf(tagging.counters),
-      sample('tagging_names', 'Names that have an id.', tagging.size),
+      sampleOf('tagging_names', 'Names that have an id.', tagging.size),
       ...inserters.flatMap((inserter) => inserterSamples(inserter)),
-      sample('set_aside_total', 'Blocks the tables would not have.', setAside.blocks),
+      sampleOf('set_aside_total', 'Blocks the tables would not have.', setAside.blocks),
     ],
     async stop(): Promise<void> {
       await receiver.stop()
@@ -245,19 +245,15 @@ function cost(): { cpuSeconds: number; memoryBytes: number } {
   return { cpuSeconds: (user + system) / 1e6, memoryBytes: process.memoryUsage.rss() }
 }
 
-function sample(name: string, help: string, value: number): Sample {
-  return { name, help, labels: {}, value }
-}
-
 function inserterSamples(inserter: Inserter): Sample[] {
   const { counters, clamped, found, inserts, unknownColumns } = inserter
   const { station } = counters
   return [
     ...samplesOf(counters),
-    sample(`${station}_inserts_total`, 'Inserts sent.', inserts),
-    sample(`${station}_found_total`, 'Inserts found stored when sent again.', found),
-    sample(`${station}_clamped_total`, 'Rows whose time was set to within a day.', clamped),
-    sample(`${station}_unknown_columns_total`, 'Columns of later agents.', unknownColumns),
+    sampleOf(`${station}_inserts_total`, 'Inserts sent.', inserts),
+    sampleOf(`${station}_found_total`, 'Inserts found stored when sent again.', found),
+    sampleOf(`${station}_clamped_total`, 'Rows whose time was set to within a day.', clamped),
+    sampleOf(`${station}_unknown_columns_total`, 'Columns of later agents.', unknownColumns),
   ].map((one) => ({
     ...one,
     name: one.name.replace(station, 'inserter'),
@@ -268,15 +264,15 @@ function inserterSamples(inserter: Inserter): Sample[] {
 function engineSamples(clickhouse: ClickHouse): Sample[] {
   const { state, restarts } = clickhouse.health()
   return [
-    sample('engine_up', '1 while ClickHouse answers.', state === 'up' ? 1 : 0),
-    sample('engine_restarts_total', 'Times ClickHouse was started again.', restarts),
+    sampleOf('engine_up', '1 while ClickHouse answers.', state === 'up' ? 1 : 0),
+    sampleOf('engine_restarts_total', 'Times ClickHouse was started again.', restarts),
   ]
 }
 
 function retentionSamples({ dropped, tableBytes }: Retention): Sample[] {
   return [
-    sample('storage_bytes', 'Bytes of all tables.', tableBytes),
-    sample('storage_rows_dropped_total', 'Rows dropped for want of room.', dropped.rows),
+    sampleOf('storage_bytes', 'Bytes of all tables.', tableBytes),
+    sampleOf('storage_rows_dropped_total', 'Rows dropped for want of room.', dropped.rows),
   ]
 }
 

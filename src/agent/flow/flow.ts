@@ -1,4 +1,4 @@
-import { Counters, type Sample, samplesOf } from '../../lib/counters.ts'
+import { Counters, type Sample, sampleOf, samplesOf } from '../../lib/counters.ts'
 import { type ByteReader, Connection, sameAddress, UNDECIDED } from '../../model/connection.ts'
 import { IGNORE, type Segment, type SetVerdict, type Source, TCP } from '../../model/segment.ts'
 import { Order } from './order.ts'
@@ -123,12 +123,7 @@ export class Flow {
     this.counters.dropped.duplicate = losses.duplicates
     const samples = [
       ...samplesOf(this.counters),
-      {
-        name: 'flow_connections',
-        help: 'Connections remembered.',
-        labels: {},
-        value: this.size,
-      },
+      sampleOf('flow_connections', 'Connections remembered.', this.size),
     ]
     for (const [what, value] of Object.entries(losses))
       samples.push({

@@ -1,4 +1,4 @@
-import { type Sample, samplesOf } from '../../lib/counters.ts'
+import { type Sample, sampleOf, samplesOf } from '../../lib/counters.ts'
 import type { ByteReader, Connection } from '../../model/connection.ts'
 import type { Listener, MessageTap } from './dialogue/listener.ts'
 import { Dialogue } from './dialogue/reader.ts'
@@ -46,8 +46,7 @@ export class Dialogues {
       ['buffer_bytes', 'Bytes kept of messages that are not whole yet.', buffers.bytes],
     ]
     const samples = samplesOf(counters)
-    for (const [name, help, value] of rest)
-      samples.push({ name: `protocols_${name}`, help, labels: {}, value })
+    for (const [name, help, value] of rest) samples.push(sampleOf(`protocols_${name}`, help, value))
     return samples
   }
 }

@@ -1,4 +1,4 @@
-import { Counters, type Sample, samplesOf } from '../../lib/counters.ts'
+import { Counters, type Sample, sampleOf, samplesOf } from '../../lib/counters.ts'
 import { CALL_TYPE, type Call, type CallSink } from '../../model/call.ts'
 import type { Connection } from '../../model/connection.ts'
 import { STATUS } from '../../model/message.ts'
@@ -141,24 +141,21 @@ export class Sessions {
   samples(): Sample[] {
     return [
       ...samplesOf(this.counters),
-      {
-        name: 'sessions_waiting',
-        help: 'Requests that wait for their response.',
-        labels: {},
-        value: this.#queue.size + this.#dnsQueue.size,
-      },
-      {
-        name: 'sessions_clamped_total',
-        help: 'Durations below zero that were set to zero.',
-        labels: {},
-        value: this.clamped,
-      },
-      {
-        name: 'sessions_other_endpoints_total',
-        help: 'Calls whose endpoint became (other), since there were too many.',
-        labels: {},
-        value: this.endpoints.overflowed,
-      },
+      sampleOf(
+        'sessions_waiting',
+        'Requests that wait for their response.',
+        this.#queue.size + this.#dnsQueue.size,
+      ),
+      sampleOf(
+        'sessions_clamped_total',
+        'Durations below zero that were set to zero.',
+        this.clamped,
+      ),
+      sampleOf(
+        'sessions_other_endpoints_total',
+        'Calls whose endpoint became (other), since there were too many.',
+        this.endpoints.overflowed,
+      ),
     ]
   }
 }

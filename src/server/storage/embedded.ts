@@ -2,12 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { Agent, type AgentOptions } from 'node:http'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import type { Env } from '../../lib/env.ts'
 import { LEVELS, type Level, log } from '../../lib/log.ts'
-import { startChild } from '../../lib/process.ts'
-import { IS_BUILT } from '../../lib/worker.ts'
+import { ownCommand, startChild } from '../../lib/process.ts'
 import { ENGINE_SOCKET, type EngineOptions } from '../../model/engine.ts'
 import type { Clients, Limits } from './clickhouse.ts'
 import { INSERT_MS_MAX } from './remote.ts'
@@ -24,13 +22,6 @@ export type EmbeddedOptions = {
 const WRITERS = 3
 const READERS = 4
 
-/** Our own program, built or from its sources. */
-function ownCommand(): [string, ...string[]] {
-  if (IS_BUILT) return [process.execPath, '--mode=engine']
-  const main = fileURLToPath(new URL('../../main.ts', import.meta.url))
-  return [process.execPath, main, '--mode=engine']
-}
-
 export function superviseEmbedded(
   way: EmbeddedOptions,
   directory: string,
@@ -39,7 +30,7 @@ export function superviseEmbedded(
 ): { readonly supervisor: Supervisor; readonly clients: Clients } {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const users = { writer: secret(env), reader: secret(env) }
-  const command = way.command ?? ownCommand()
+  const command = way.command ?? ownCommand(['--mode=engine'])
   const supervisor = new Supervisor({
     name: 'the embedded ClickHouse engine',
     env,
