@@ -373,6 +373,17 @@ const TALKS: Record<string, readonly Step[]> = {
     PING,
     PONG,
   ],
+  'the rest of a cut answer, however short, goes by and is no answer': [
+    SELECT,
+    [
+      'server',
+      packets(1, '\x01', column('a'), eof(), row('x')) + '\0'.repeat(90),
+      ['response cut'],
+    ],
+    ['server', '\0\x02\0', ['-']],
+    PING,
+    PONG,
+  ],
   'a hole that begins in the midst of a header': [
     SELECT,
     [
