@@ -1,5 +1,5 @@
 import type { Sample } from '../lib/counters.ts'
-import type { CallSink } from '../model/call.ts'
+import type { CallsSink } from '../model/call.ts'
 import type { Segment, SegmentSink, SetVerdict } from '../model/segment.ts'
 import { Flow, type Surroundings } from './flow/flow.ts'
 import type { MessageTap } from './protocols/dialogue/listener.ts'
@@ -9,8 +9,8 @@ import { protocols as registry } from './protocols/registry.ts'
 import { Sessions } from './sessions/sessions.ts'
 
 export type PipelineOptions = Surroundings & {
-  /** Takes each call; it keeps the object only until it returns. */
-  readonly onCall: CallSink
+  /** Takes calls, some at a time; it keeps the objects only until it returns. */
+  readonly onCalls: CallsSink
   /** Sees each message as its protocol read it: `replay --table messages`. */
   readonly onMessage?: MessageTap
   /** Tells capture how much of a socket's calls is wanted. */
@@ -37,7 +37,7 @@ export class Pipeline {
   readonly segment: SegmentSink
 
   constructor(options: PipelineOptions) {
-    const sessions = new Sessions({ ...options, emit: options.onCall })
+    const sessions = new Sessions({ ...options, emit: options.onCalls })
     const dialogues = new Dialogues({
       ...options,
       protocols: options.protocols ?? registry,
@@ -64,6 +64,7 @@ export class Pipeline {
   /** The end of a capture: what waits is given up, what is not whole is counted. */
   drain(): void {
     this.flow.closeAll()
+    this.sessions.flush()
   }
 
   samples(): Sample[] {

@@ -43,9 +43,9 @@ export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
   const messages = onMessage && new Messages(onMessage)
   const pipeline = new Pipeline({
     redact: false,
-    onCall: (call) => {
-      points?.call(call)
-      onCall?.(call)
+    onCalls: (calls, size) => {
+      points?.take(calls, size)
+      if (onCall) for (let i = 0; i < size; i++) onCall(calls[i]!)
     },
     ...(messages && {
       onMessage: (message, mark, connection, l7Protocol) =>
@@ -53,12 +53,13 @@ export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
     }),
   })
   const packets = new PacketSegments(pipeline.segment)
-  const file = new Pcap(path)
+  const file = new Pcap(path, () => packets.flush())
   let next = 0
   while (stop?.aborted !== true && file.next()) {
     const { time } = file.packet
     if (time >= next) {
       next = time + TICK
+      packets.flush()
       pipeline.tick(time)
       points?.tick(time)
     }
@@ -66,6 +67,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
     if (packets.counters.in % TURN === 0) await setImmediate()
   }
   packets.finish()
+  packets.flush()
   pipeline.drain()
   messages?.finish()
   points?.flush()

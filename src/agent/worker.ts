@@ -69,9 +69,9 @@ class Lane {
     this.#pipeline = new Pipeline({
       redact,
       endpoints,
-      onCall: (call) => {
-        this.#points.call(call)
-        this.#rows.add(call)
+      onCalls: (calls, size) => {
+        this.#points.take(calls, size)
+        this.#rows.take(calls, size)
       },
       setVerdict: (key, bytesPerCall) => this.#ring.setVerdict(key, bytesPerCall),
       isMuted: (segment) => !options.observe || this.#isOwn(segment),

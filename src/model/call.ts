@@ -225,3 +225,5 @@ export class Call {
 }
 
 export type CallSink = (call: Call) => void
+/** Takes the first `size` of `calls`, in their order. */
+export type CallsSink = (calls: readonly Call[], size: number) => void

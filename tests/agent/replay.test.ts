@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { replay } from '../../src/agent/replay.ts'
-import { CALL_TEXTS, type Call } from '../../src/model/call.ts'
+import { CALL_TEXTS, CALL_TYPE, type Call } from '../../src/model/call.ts'
+import { writeCapture } from '../bench/replay-capture.ts'
 
 const PCAP = join(import.meta.dir, '../../../shared/pcap')
 const isThere = existsSync(PCAP)
@@ -165,3 +166,18 @@ test.skipIf(!isThere)(
     )
   },
 )
+
+test('Replay reads calls as they were asked where the file is larger than its buffer', async () => {
+  const path = join(directory, 'large.pcap')
+  const written = writeCapture(path, 4 << 20)
+  let right = 0
+  await replay({
+    path,
+    onCall: (call) => {
+      const asked = textOf(call, 'x_request_id_0')
+      const isWhole = call.type === CALL_TYPE.session && asked.length === 36
+      if (isWhole && asked === textOf(call, 'x_request_id_1')) right++
+    },
+  })
+  expect(right).toBe(written)
+})

@@ -40,20 +40,22 @@ function blocksOf(path: string, now: number): Uint8Array[] {
     rowsPerSecond: Number.POSITIVE_INFINITY,
     emit: (block) => blocks.push(recent(decodeBlock(block), now)),
   })
-  const pipeline = new Pipeline({ redact: true, onCall: (call) => rows.add(call) })
+  const pipeline = new Pipeline({ redact: true, onCalls: (calls, size) => rows.take(calls, size) })
   const packets = new PacketSegments(pipeline.segment)
-  const file = new Pcap(path)
+  const file = new Pcap(path, () => packets.flush())
   let flush = 0
   while (file.next()) {
     time = file.packet.time
     if (time >= flush) {
       flush = time + SECOND
+      packets.flush()
       pipeline.tick(time)
       rows.flush()
     }
     packets.packet(file.packet)
   }
   packets.finish()
+  packets.flush()
   pipeline.drain()
   rows.flush()
   file.close()

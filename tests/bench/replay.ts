@@ -47,21 +47,22 @@ export function replayToBlocks(path: string, onBlock?: (block: Uint8Array) => vo
   const points = new Points({ utc, emit: (point) => pointRows.add(point) })
   const pipeline = new Pipeline({
     redact: true,
-    onCall: (call) => {
-      calls++
-      points.call(call)
-      rows.add(call)
+    onCalls: (some, size) => {
+      calls += size
+      points.take(some, size)
+      rows.take(some, size)
     },
   })
   const packets = new PacketSegments(pipeline.segment)
   const before = process.cpuUsage()
-  const file = new Pcap(path)
+  const file = new Pcap(path, () => packets.flush())
   let tick = 0
   let flush = 0
   while (file.next()) {
     now = file.packet.time
     if (now >= tick) {
       tick = now + TICK
+      packets.flush()
       pipeline.tick(now)
       points.tick(now)
     }
@@ -73,6 +74,7 @@ export function replayToBlocks(path: string, onBlock?: (block: Uint8Array) => vo
     packets.packet(file.packet)
   }
   packets.finish()
+  packets.flush()
   pipeline.drain()
   points.flush()
   rows.flush()

@@ -103,7 +103,7 @@ function measure(name: string, run: (sink: SegmentSink) => void, sink: SegmentSi
 
 /** A pipeline of one protocol that counts its calls. */
 function pipelineOf(protocol: Protocol, redact: boolean): Pipeline {
-  return new Pipeline({ onCall: () => {}, redact, protocols: [protocol] })
+  return new Pipeline({ onCalls: () => {}, redact, protocols: [protocol] })
 }
 
 let sockets = 1e6

@@ -15,11 +15,14 @@ export class PcapInput {
   /** Why the system would not read on; empty while it does. */
   problem = ''
   readonly #file: number
+  /** To be told before bytes that were given are moved or overwritten. */
+  readonly #beforeMove: () => void
   /** Position in the file of `bytes[0]`. */
   #base = 0
 
-  constructor(path: string) {
+  constructor(path: string, beforeMove: () => void) {
     this.path = path
+    this.#beforeMove = beforeMove
     try {
       this.#file = path === '-' ? 0 : openSync(path, 'r')
     } catch (cause) {
@@ -72,6 +75,7 @@ export class PcapInput {
 
   /** Moves what was not taken to the buffer's beginning, and sees that `size` bytes fit in. */
   #compact(size: number): void {
+    this.#beforeMove()
     if (size > this.bytes.length) {
       const grown = new Uint8Array(Math.min(RECORD_BYTES_MAX + CHUNK, size * 2))
       grown.set(this.bytes.subarray(this.at, this.end))

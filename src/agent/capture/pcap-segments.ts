@@ -1,5 +1,6 @@
 import { Counters } from '../../lib/counters.ts'
-import { Segment, type SegmentSink, TCP } from '../../model/segment.ts'
+import { type Segment, type SegmentSink, TCP } from '../../model/segment.ts'
+import { SegmentBatch } from './batch.ts'
 import { PacketFlows } from './pcap-flows.ts'
 import { type Datagram, IpReader, type NotRead } from './pcap-ip.ts'
 import type { Packet } from './pcap-packet.ts'
@@ -42,7 +43,9 @@ export class PacketSegments {
   readonly #sink: SegmentSink
   readonly #ip = new IpReader()
   readonly #flows = new PacketFlows()
-  readonly #segment = new Segment()
+  readonly #batch = new SegmentBatch((segment) => {
+    segment.source = 'packet'
+  })
   /** Flows that close, with the time at which; the first closes first. */
   #closing: { readonly flow: number; readonly key: number; readonly at: number }[] = []
   #closed = 0
@@ -50,7 +53,6 @@ export class PacketSegments {
 
   constructor(sink: SegmentSink) {
     this.#sink = sink
-    this.#segment.source = 'packet'
   }
 
   packet(packet: Packet): void {
@@ -61,6 +63,14 @@ export class PacketSegments {
     const wrong = this.#ip.read(packet) || this.#transport(this.#ip.datagram)
     if (wrong) counters.dropped[wrong]++
     counters.dropped.fragments = this.#ip.fragments.dropped
+  }
+
+  /**
+   * Gives on the segments that wait for more to come. To be called before the packets' bytes are
+   * overwritten, and before time is told to pass for whoever takes the segments.
+   */
+  flush(): void {
+    this.#batch.give(this.#sink)
   }
 
   /** Closes what is still open: the capture ends. */
@@ -130,8 +140,7 @@ export class PacketSegments {
 
   /** A SYN takes one number of its own (RFC 9293 §3.4): its direction begins behind it. */
   #emitOpen(flow: number, sequence: number): void {
-    this.#segment.sequence = (sequence + 1) >>> 0
-    this.#emit(flow, 'open')
+    this.#tell(flow, 'open').sequence = (sequence + 1) >>> 0
   }
 
   #add(datagram: Datagram, senderIsLocal: boolean): number {
@@ -150,19 +159,31 @@ export class PacketSegments {
     { bytes, end }: Datagram,
     data: { readonly start: number; readonly size: number; readonly sequence: number },
   ): void {
-    const segment = this.#segment
+    const segment = this.#next(flow)
+    segment.kind = 'data'
     segment.bytes = bytes
     segment.start = Math.min(data.start, end)
     segment.end = Math.min(end, data.start + data.size)
     segment.size = data.size
     segment.sequence = data.sequence
-    this.#emit(flow, 'data')
   }
 
-  #emit(flow: number, kind: 'data' | 'open' | 'close'): void {
-    const flows = this.#flows
-    const segment = this.#segment
+  /** Says what happened to the flow. */
+  #tell(flow: number, kind: 'open' | 'close'): Segment {
+    const segment = this.#next(flow)
     segment.kind = kind
+    segment.size = 0
+    segment.start = 0
+    segment.end = 0
+    return segment
+  }
+
+  /** A segment of the flow, to be filled with what it says. */
+  #next(flow: number): Segment {
+    const flows = this.#flows
+    if (this.#batch.isFull) this.flush()
+    const segment = this.#batch.next()
+    this.counters.out++
     segment.key = flows.keys[flow]!
     segment.direction = flows.isFromLocal ? 'send' : 'receive'
     segment.role = isSyn(flows, flow) ? 'client' : 'unknown'
@@ -174,13 +195,7 @@ export class PacketSegments {
     segment.localAt = flow * 32
     segment.remoteAt = flow * 32 + 16
     segment.time = this.#time
-    if (kind !== 'data') {
-      segment.size = 0
-      segment.start = 0
-      segment.end = 0
-    }
-    this.counters.out++
-    this.#sink(segment)
+    return segment
   }
 
   /** A FIN ends one direction, a RST both; the connection closes a little after. */
@@ -204,7 +219,9 @@ export class PacketSegments {
   }
 
   #close(flow: number): void {
-    this.#emit(flow, 'close')
+    this.#tell(flow, 'close')
+    // The segments' addresses lie in the flow, which the next one takes.
+    this.flush()
     this.#flows.keys[flow] = 0
     this.#flows.remove(flow)
   }

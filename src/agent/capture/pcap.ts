@@ -19,14 +19,17 @@ const HEAD = 24
 const RECORD = 16
 const MODIFIED_RECORD = 24
 
-/** A capture file of any kind we read. Throws a MetaflowError where it cannot be opened. */
+/**
+ * A capture file of any kind we read. Throws a MetaflowError where it cannot be opened. A packet's
+ * bytes lie where they are until `beforeMove` is called, which `next` may do.
+ */
 export class Pcap {
   readonly packet: Packet = new Packet()
   readonly #input: PcapInput
   readonly #reader: PacketReader
 
-  constructor(path: string) {
-    this.#input = new PcapInput(path)
+  constructor(path: string, beforeMove: () => void = () => {}) {
+    this.#input = new PcapInput(path, beforeMove)
     this.#reader = readerOf(this.#input)
   }
 

@@ -5,7 +5,8 @@
  */
 import { MetaflowError } from '../../lib/errors.ts'
 import { addressOf, openLibrary } from '../../lib/ffi.ts'
-import { type Role, Segment, type SegmentSink } from '../../model/segment.ts'
+import type { Role, Segment, SegmentSink } from '../../model/segment.ts'
+import { SegmentBatch } from './batch.ts'
 import { EVENT, EVENT_SIZE, RECORD_BUSY, RECORD_DISCARD, RECORD_HEADER } from './layout.ts'
 import { Mappings, READ, READ_WRITE } from './memory.ts'
 
@@ -42,7 +43,7 @@ export class Ring {
   readonly #produced: Uint32Array
   readonly #words: Uint32Array
   readonly #generation: Int32Array
-  readonly #segment = new Segment()
+  readonly #batch: SegmentBatch
   readonly #mappings = new Mappings()
   readonly #key = new BigUint64Array(1)
   readonly #value = new Uint32Array(1)
@@ -58,9 +59,12 @@ export class Ring {
     const data = this.#map(ringFd, pageBytes + 2 * ringBytes, READ, pageBytes)
     this.#produced = new Uint32Array(data, 0, 2)
     this.#words = new Uint32Array(data, pageBytes)
-    this.#segment.bytes = new Uint8Array(data, pageBytes)
-    this.#segment.addresses = this.#segment.bytes
-    this.#segment.command = this.#segment.bytes
+    const bytes = new Uint8Array(data, pageBytes)
+    this.#batch = new SegmentBatch((segment) => {
+      segment.bytes = bytes
+      segment.addresses = bytes
+      segment.command = bytes
+    })
     this.#generation = new Int32Array(this.#map(controlFd, pageBytes, READ_WRITE), 0, 1)
     this.#consumer = Number(this.#consumed[0])
     this.#attribute[0] = BigInt(verdictsFd)
@@ -95,6 +99,7 @@ export class Ring {
   poll(sink: SegmentSink): number {
     const words = this.#words
     const mask = this.#mask
+    const batch = this.#batch
     let left = this.#producer() - this.#consumer
     let at = Number(BigInt.asUintN(32, BigInt(this.#consumer))) & mask
     let unreleased = 0
@@ -107,15 +112,17 @@ export class Ring {
       const total = (length + RECORD_HEADER + 7) & ~7
       if (length < EVENT_SIZE) this.malformed++
       else if (header < RECORD_DISCARD) {
-        this.#fill(at + RECORD_HEADER)
-        sink(this.#segment)
+        this.#fill(batch.next(), at + RECORD_HEADER)
         events++
       }
       at = (at + total) & mask
       left -= total
       unreleased += total
-      if (unreleased >= RELEASE_BYTES) unreleased = this.#release(unreleased)
+      if (!batch.isFull && unreleased < RELEASE_BYTES) continue
+      batch.give(sink)
+      unreleased = this.#release(unreleased)
     }
+    batch.give(sink)
     if (unreleased > 0) this.#release(unreleased)
     return events
   }
@@ -126,9 +133,8 @@ export class Ring {
     return 0
   }
 
-  #fill(at: number): void {
+  #fill(segment: Segment, at: number): void {
     const words = this.#words
-    const segment = this.#segment
     const word = at >>> 2
     const ports = words[word + (EVENT.local_port >> 2)]!
     const kinds = words[word + (EVENT.kind >> 2)]!

@@ -81,6 +81,11 @@ export class Points {
     return this.#folded
   }
 
+  /** Counts the first `size` of `calls`. */
+  take(calls: readonly Call[], size: number): void {
+    for (let i = 0; i < size; i++) this.call(calls[i]!)
+  }
+
   call(call: Call): void {
     this.counters.in++
     const second = Math.floor((call.endTime + this.#utc.offset(call.endTime)) / SECOND)

@@ -46,6 +46,11 @@ export class CallRows {
     this.#columns = columnsOf(this.#builder)
   }
 
+  /** Adds the first `size` of `calls`. */
+  take(calls: readonly Call[], size: number): void {
+    for (let i = 0; i < size; i++) this.add(calls[i]!)
+  }
+
   /** Keeps the call's row, or drops it, or drops a lesser one for it: see Throttle. */
   add(call: Call): void {
     const row = this.throttle.place(call)

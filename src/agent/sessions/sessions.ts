@@ -1,5 +1,5 @@
 import { Counters, type Sample, sampleOf, samplesOf } from '../../lib/counters.ts'
-import { CALL_TYPE, type Call, type CallSink } from '../../model/call.ts'
+import { CALL_TYPE, type Call, type CallsSink } from '../../model/call.ts'
 import type { Connection } from '../../model/connection.ts'
 import { STATUS } from '../../model/message.ts'
 import { Endpoints } from './endpoint.ts'
@@ -17,7 +17,7 @@ import {
 } from './waiting.ts'
 
 export type SessionsOptions = {
-  readonly emit: CallSink
+  readonly emit: CallsSink
   /** SQL literals, query-string values, Redis values: `?` or dropped. */
   readonly redact: boolean
   /** Seconds a request waits for its response; a DNS question waits `dnsTimeoutSeconds`. */
@@ -54,6 +54,8 @@ const DNS_TIMEOUT_SECONDS = 15
 const DNS = 120
 const WAITING_MAX = 32_768
 const SPARE_MAX = 4096
+/** Calls that go out together: what takes them runs over each with the same code at hand. */
+const BATCH = 32
 
 /**
  * Pairs the messages of all connections into calls. In: messages; out: calls; what the counters
@@ -66,7 +68,10 @@ export class Sessions {
   readonly counters: Counters<SessionsCause> = new Counters('sessions', CAUSES)
   /** Durations below zero that were set to zero. */
   clamped = 0
-  readonly #emit: CallSink
+  readonly #emit: CallsSink
+  /** Calls that are over and go out together. */
+  readonly #over: Call[] = []
+  #overSize = 0
   readonly #waitingMax: number
   readonly #queue: Queue
   readonly #dnsQueue: Queue
@@ -95,6 +100,7 @@ export class Sessions {
         waiting = newer
       }
     }
+    this.flush()
   }
 
   /** Lets an answer wait a moment for its request. */
@@ -134,8 +140,17 @@ export class Sessions {
       this.counters.dropped[why]++
     }
     this.counters.out++
-    this.#emit(call)
-    this.pool.giveCall(call)
+    this.#over[this.#overSize++] = call
+    if (this.#overSize === BATCH) this.flush()
+  }
+
+  /** Lets the calls go out that are over. */
+  flush(): void {
+    const size = this.#overSize
+    if (size === 0) return
+    this.#overSize = 0
+    this.#emit(this.#over, size)
+    for (let i = 0; i < size; i++) this.pool.giveCall(this.#over[i]!)
   }
 
   samples(): Sample[] {

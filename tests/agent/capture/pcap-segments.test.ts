@@ -26,6 +26,7 @@ function watch(link = 1): Seen {
     packet.bytes = join(new Uint8Array(3).fill(0x45), frame, new Uint8Array(9).fill(0x45))
     Object.assign(packet, { time: at, link, start: 3, end: 3 + frame.length, size: frame.length })
     segments.packet(packet)
+    segments.flush()
   }
   return { lines, segments, put }
 }
@@ -284,7 +285,30 @@ test('PacketSegments lets the quietest flow go where there are too many', () => 
     bytes.set([i >> 16, i >> 8, i], 13)
     segments.packet(packet)
   }
+  segments.flush()
   expect([opened, closed, segments.counters.dropped.flows]).toEqual([FLOWS_MAX + 10, 10, 10])
   segments.finish()
   expect(closed).toBe(FLOWS_MAX + 10)
+})
+
+test('PacketSegments gives segments on together, each between the ends of its own flow', () => {
+  const lines: string[] = []
+  const segments = new PacketSegments((segment) => lines.push(lineOf(segment)))
+  const put = (frame: Uint8Array, time: number): void => {
+    const packet = new Packet()
+    Object.assign(packet, { bytes: frame, time, link: 1, end: frame.length, size: frame.length })
+    segments.packet(packet)
+  }
+  put(frameOf(DATA), 0)
+  put(frameOf({ ...DATA, flags: 'R', sequence: 12, text: '' }), 0)
+  expect(lines).toEqual([])
+  // The reset flow closes a little later, and the next one takes its place.
+  put(frameOf({ ...DATA, from: '10.0.0.7:4007' }), 1e6)
+  for (let i = 0; i < 100; i++) put(frameOf({ ...DATA, sequence: 100 + i }), 1e6)
+  expect(lines.length).toBeGreaterThan(60)
+  expect(lines.length).toBeLessThan(102)
+  segments.flush()
+  expect(lines).toHaveLength(103)
+  expect(lines[0]).toBe(LINE)
+  expect(lines[2]).toContain('10.0.0.7:4007')
 })

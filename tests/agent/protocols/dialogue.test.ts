@@ -21,7 +21,7 @@ function told(protocols: readonly Protocol[], options: Partial<PipelineOptions> 
   const pipeline = new Pipeline({
     protocols,
     redact: false,
-    onCall: () => {},
+    onCalls: () => {},
     onMessage: ({ kind, tag, truncated }, { time, captured }) =>
       lines.push(`${kind} ${tag} @${time} ${captured}${truncated ? ' cut' : ''}`),
     setVerdict: (_, bytes) => verdicts.push(bytes),

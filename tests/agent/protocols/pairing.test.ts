@@ -15,6 +15,7 @@ import {
   X_REQUEST_ID_1,
 } from '../../../src/model/call.ts'
 import { NO_COUNT } from '../../../src/model/message.ts'
+import { each } from '../each.ts'
 import { dice } from '../flow/conversation.ts'
 import { Wire } from '../flow/wire.ts'
 import { bytesOf } from './link.ts'
@@ -197,12 +198,12 @@ function run(language: Language, plan: Plan): Outcome {
   let answeredCalls = 0
   const pipeline = new Pipeline({
     redact: false,
-    onCall: (call) => {
+    onCalls: each((call) => {
       const [asked, answered] = language.numbers(call)
       if (call.type !== CALL_TYPE.session) return
       answeredCalls++
       if (!call.isTruncated) calls.push([asked ?? answered ?? '', answered ?? asked ?? ''])
-    },
+    }),
   })
   const role = plan.isClient ? 'client' : 'server'
   const ports = plan.isClient ? { remotePort: language.port } : { localPort: language.port }

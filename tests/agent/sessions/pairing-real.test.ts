@@ -13,6 +13,7 @@ import {
   RESPONSE_EXCEPTION,
   X_REQUEST_ID_1,
 } from '../../../src/model/call.ts'
+import { each } from '../each.ts'
 import { type Plan, report, type Speech, Talk } from '../flow/conversation.ts'
 
 const FILLING = 'f'.repeat(3000)
@@ -80,14 +81,14 @@ function run(plan: Plan, protocol: Protocol, speech: Speech): string[] {
   const pipeline = new Pipeline({
     redact: false,
     protocols: [protocol],
-    onCall(call) {
+    onCalls: each((call) => {
       if (call.type !== CALL_TYPE.session) return
       const asked = read(call, REQUEST_RESOURCE)
       const answered = read(call, protocol === http ? X_REQUEST_ID_1 : RESPONSE_EXCEPTION)
       if ((asked === '' || answered === '') && call.isTruncated) return
       if (asked !== answered) wrong.push(`${asked} ${answered}`)
       else paired++
-    },
+    }),
   })
   let paired = 0
   const { isSpoilt } = report(new Talk(plan, speech), plan, pipeline.segment)

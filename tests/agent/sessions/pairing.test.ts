@@ -3,6 +3,7 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { Pipeline } from '../../../src/agent/pipeline.ts'
 import { CALL_TYPE, type Call, REQUEST_RESOURCE, RESPONSE_RESULT } from '../../../src/model/call.ts'
+import { each } from '../each.ts'
 import { dice, type Plan, report, Talk } from '../flow/conversation.ts'
 import { encode, type Framing, toy } from '../flow/toy.ts'
 import { Wire } from '../flow/wire.ts'
@@ -32,7 +33,7 @@ function run(plan: Plan, framing: Framing): Outcome {
   const requests = new Set<number>()
   const responses = new Set<number>()
   const pipeline = new Pipeline({
-    onCall: (call) => rows.push(rowOf(call)),
+    onCalls: each((call) => rows.push(rowOf(call))),
     onMessage: ({ kind, tag }) => {
       if (kind === 'request') requests.add(tag)
       if (kind === 'response') responses.add(tag)
@@ -86,7 +87,7 @@ test('Sessions pair no response with another request, whatever is lost, cut, rep
 test('Sessions find their way again soon on connections that are never quiet', () => {
   const rows: Row[] = []
   const pipeline = new Pipeline({
-    onCall: (call) => rows.push(rowOf(call)),
+    onCalls: each((call) => rows.push(rowOf(call))),
     redact: false,
     protocols: [toy()],
   })

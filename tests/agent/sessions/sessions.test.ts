@@ -5,6 +5,7 @@ import { CALL_TEXTS, type Call, type CallText } from '../../../src/model/call.ts
 import { Connection, Mark } from '../../../src/model/connection.ts'
 import { type Kind, Message } from '../../../src/model/message.ts'
 import { type Role, Segment, TCP, UDP } from '../../../src/model/segment.ts'
+import { each } from '../each.ts'
 
 const encoder = new TextEncoder()
 const DNS = 120
@@ -28,14 +29,19 @@ function row(call: Call): string {
 
 type End = { readonly rows: string[]; readonly calls: Call[]; readonly sessions: Sessions }
 
+/** Whose calls go out after each message. */
+let latest: Sessions | undefined
+
 function start(options: Partial<SessionsOptions> = {}): End {
   const rows: string[] = []
   const calls: Call[] = []
-  const emit = (call: Call): void => {
+  const emit = each((call) => {
     rows.push(row(call))
     calls.push(structuredCopy(call))
-  }
-  return { rows, calls, sessions: new Sessions({ emit, redact: true, ...options }) }
+  })
+  const sessions = new Sessions({ emit, redact: true, ...options })
+  latest = sessions
+  return { rows, calls, sessions }
 }
 
 /** What stays of a call: its object is used again. */
@@ -100,7 +106,9 @@ function say(session: Session, way: 'send' | 'receive', what: string, said: Said
   mark.traceId = way === 'send' ? 13 : 14
   mark.sequence = time
   session.feeding = way
-  return session.take(message, mark)
+  const isTaken = session.take(message, mark)
+  latest?.flush()
+  return isTaken
 }
 
 test('Sessions pair by order where messages have no id', () => {
@@ -328,6 +336,7 @@ test('Sessions let the parts of a request, and of an answer by id, go by after t
   say(session, 'send', '?', { time: 121e6, id: 1 })
   say(session, 'receive', '!', { time: 122e6, id: 2 })
   session.close(time)
+  sessions.flush()
   sessions.tick(Number.POSITIVE_INFINITY)
   expect(rows).toEqual(['a>- request 2 -', 'b>B session 0 1'])
 })
@@ -339,6 +348,7 @@ test('Sessions close what waits as unknown when the connection closes, and what 
   say(session, 'send', '?b', { time: 20 })
   say(session, 'receive', '!A', { time: 30, last: false })
   session.close(99)
+  sessions.flush()
   expect(rows).toEqual(['a>A session 0 20', 'b>- request 5 -'])
   sessions.tick(Number.POSITIVE_INFINITY)
   expect(rows.length).toBe(2)
@@ -406,6 +416,7 @@ test('Session begins anew where answers come that nobody was seen to ask for, af
   expect(say(session, 'receive', '!A')).toBe(true)
   expect(say(session, 'receive', '!B')).toBe(false)
   expect(session.lost(time)).toBe('turns')
+  sessions.flush()
   expect(rows).toEqual(['a>A session 0 100'])
 })
 
@@ -417,6 +428,7 @@ test('Session begins anew where a client that was met in its midst turns out to 
   expect(say(session, 'receive', '!?')).toBe(false)
   expect(rows).toEqual([])
   expect(session.lost(time)).toBe('turns')
+  sessions.flush()
   expect(rows).toEqual(['a>- request 5 -', 'b>- request 5 -'])
 })
 
@@ -517,6 +529,7 @@ test("Sessions take a protocol's own endpoint before any other", () => {
   session.l7Protocol = HTTP
   say(session, 'send', '?/a/b', { texts: { endpoint: 'Cart/Add' } })
   session.close(time)
+  sessions.flush()
   expect(textOf(calls[0]!, 'endpoint')).toBe('Cart/Add')
 })
 
@@ -525,6 +538,7 @@ test('Sessions mark a call whose text was too long to be kept', () => {
   const session = sessions.open(connect())
   say(session, 'send', `?${'x'.repeat(5000)}`)
   session.close(time)
+  sessions.flush()
   expect(calls[0]!.isTruncated).toBe(true)
   expect(textOf(calls[0]!, 'request_resource').length).toBe(4096)
 })
