@@ -4,6 +4,7 @@ import type { Utc } from '../../lib/utc.ts'
 import { CALL_TYPE, type Call, ENDPOINT } from '../../model/call.ts'
 import { STATUS } from '../../model/message.ts'
 import { Point, type PointSink } from '../../model/point.ts'
+import { RecentPoints } from './recent.ts'
 import {
   CLIENT_ADDRESS,
   CLIENT_ERROR,
@@ -62,6 +63,7 @@ export class Points {
   readonly #minuteEnds: Window
   readonly #key = new Uint32Array(KEY_WORDS)
   readonly #point = new Point()
+  readonly #recent = new RecentPoints()
   #folded = 0
 
   constructor(options: PointsOptions) {
@@ -91,13 +93,21 @@ export class Points {
     const second = Math.floor((call.endTime + this.#utc.offset(call.endTime)) / SECOND)
     // May close another second, which writes keys too.
     const window = this.#seconds.at(second)
+    const kind = kindOf(call)
+    const recent = this.#recent.find(window, call, kind)
+    count(window, recent >= 0 ? recent : this.#look(window, call, kind), call)
+  }
+
+  /** The point of a call by its whole key. */
+  #look(window: Window, call: Call, kind: number): number {
     const key = this.#key
-    writeKey(key, call)
+    writeKey(key, call, kind)
     const { view, starts, ends } = call.texts
     const before = window.folded
     const point = window.point(key, view, starts[ENDPOINT]!, ends[ENDPOINT]!)
-    this.#folded += window.folded - before
-    count(window, point, call)
+    if (window.folded === before) this.#recent.note(window, call, kind, point)
+    else this.#folded++
+    return point
   }
 
   /** Closes what is over; `now` is monotonic µs. */
@@ -202,15 +212,20 @@ class Windows {
   }
 }
 
-function writeKey(key: Uint32Array, call: Call): void {
-  const { addresses, isIpv4 } = call
-  const isClient = call.observationPoint === 'c-p'
-  key[KIND] =
-    (isClient ? IS_CLIENT : 0) |
-    (isIpv4 ? IS_IPV4 : 0) |
+/** The first word of a call's key. */
+function kindOf(call: Call): number {
+  return (
+    (call.observationPoint === 'c-p' ? IS_CLIENT : 0) |
+    (call.isIpv4 ? IS_IPV4 : 0) |
     (call.protocol << PROTOCOL_SHIFT) |
     (call.l7Protocol << L7_PROTOCOL_SHIFT) |
     (call.signalSource << SIGNAL_SHIFT)
+  )
+}
+
+function writeKey(key: Uint32Array, call: Call, kind: number): void {
+  const { addresses, isIpv4 } = call
+  key[KIND] = kind
   key[PORT] = call.serverPort
   key[CLIENT_NAME] = call.clientName
   key[SERVER_NAME] = call.serverName

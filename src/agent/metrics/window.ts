@@ -46,6 +46,7 @@ const WORDS = DOUBLES * 2
 
 const OTHER = viewOf(new TextEncoder().encode('(other)'))
 const NONE = -1
+let rounds = 0
 
 /**
  * The points of one second or minute. Their number is bounded: beyond it, what is new is folded,
@@ -55,6 +56,8 @@ const NONE = -1
 export class Window {
   /** Its beginning, UTC seconds. */
   time = 0
+  /** Another number after each `begin`, and in each window. */
+  round = 0
   size = 0
   readonly #max: number
   /** Sums of point i: sums[sumsAt(i) + …]. */
@@ -74,6 +77,7 @@ export class Window {
 
   begin(time: number): void {
     this.time = time
+    this.round = ++rounds
     this.size = 0
     this.#slots.fill(0)
     this.buckets.clear()
@@ -87,6 +91,15 @@ export class Window {
     const endpoint = isFull ? endpoints.find(from, start, end) : endpoints.add(from, start, end)
     const found = endpoint === NONE ? NONE : this.#find(key, endpoint, this.#max)
     return found === NONE ? this.#fold(key) : found
+  }
+
+  /** Whether the endpoint of `point` is `from[start, end)`. */
+  hasEndpoint(point: number, from: DataView, start: number, end: number): boolean {
+    const { arena, offsets } = this.#endpoints
+    const endpoint = this.#words[point * WORDS + ENDPOINT]!
+    const at = offsets[endpoint]!
+    const size = end - start
+    return offsets[endpoint + 1]! - at === size && arena.has(at, from, start, size)
   }
 
   /** Where the sums of `point` begin. */
