@@ -12,6 +12,7 @@ import { type Family, MetaFlow } from '../journey/metaflow.ts'
 import { run } from '../journey/traffic.ts'
 import { freePort, type Nginx, peer, type Server, startNginx } from '../peers/peers.ts'
 import { until } from '../until.ts'
+import { type AgentStatus, agentStatus, median, sampleOf } from './figures.ts'
 
 const { values } = parseArgs({
   options: {
@@ -43,14 +44,6 @@ function cpuSeconds(processId: number): number {
 function residentBytes(processId: number): number {
   const status = readFileSync(`/proc/${processId}/status`, 'utf8')
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024
-}
-
-function workerOf(nginx: Nginx): number {
-  const children = readFileSync(
-    `/proc/${nginx.processId}/task/${nginx.processId}/children`,
-    'utf8',
-  ).trim()
-  return Number(children.split(' ')[0])
 }
 
 async function wrk(
@@ -97,24 +90,6 @@ async function startNode(directory: string): Promise<Server> {
   return { port, processId: child.processId, stop: () => child.stop() }
 }
 
-const median = (numbers: readonly number[]): number => quantile(numbers, 0.5)
-function quantile(numbers: readonly number[], q: number): number {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  return sorted[Math.min(Math.floor(q * sorted.length), sorted.length - 1)] ?? Number.NaN
-}
-
-type AgentStatus = {
-  readonly cpuSeconds: number
-  readonly memoryBytes: number
-  readonly samples: readonly { readonly name: string; readonly value: number }[]
-}
-async function agentStatus(url: string): Promise<AgentStatus> {
-  const { agents } = (await (await fetch(`${url}/v1/status`)).json()) as { agents: AgentStatus[] }
-  return agents[0]!
-}
-const sampleOf = (status: AgentStatus, name: string): number =>
-  status.samples.filter((s) => s.name === name).reduce((all, s) => all + s.value, 0)
-
 /** What the kernel's hooks could not give on. */
 const LOSSES = ['missed', 'ring_full', 'unreadable', 'state_full'].map(
   (what) => `capture_${what}_total`,
@@ -127,15 +102,14 @@ type Observed = {
   events: number
   losses: number
   requests: number
-  cpuNsPerEvent: number[]
-  cpuNsPerCall: number[]
   agentBytes: number[]
   serverBytes: number[]
   engineBytes: number[]
   firstRowSeconds: number[]
 }
 
-const WARM_SECONDS = 2
+/** As long as the agent's code takes to be compiled while both processors are busy. */
+const WARM_SECONDS = 6
 async function warmUp({ port }: Server): Promise<void> {
   await run([peer('wrk')!, '-t1', '-c32', `-d${WARM_SECONDS}s`, `http://127.0.0.1:${port}/warm`])
 }
@@ -148,7 +122,7 @@ async function round(
   observed: Observed,
 ): Promise<[Round, Round]> {
   const measure = async (): Promise<[Round, Round]> => [
-    await wrk(nginx.port, '/ok', workerOf(nginx), () => nginxRequests(nginx.port)),
+    await wrk(nginx.port, '/ok', nginx.workerProcessId, () => nginxRequests(nginx.port)),
     await wrk(node.port, '/json', node.processId, async () =>
       Number(await (await fetch(`http://127.0.0.1:${node.port}/count`)).text()),
     ),
@@ -202,13 +176,9 @@ async function compare(
   observed.calls += Number(rows[0]?.['n'])
   observed.requests += made.requests
   const after = await agentStatus(metaflow.url)
-  const cpu = (after.cpuSeconds - before.cpuSeconds) * 1e9
   const events = sampleOf(after, 'flow_in_total') - sampleOf(before, 'flow_in_total')
-  const calls = sampleOf(after, 'sessions_out_total') - sampleOf(before, 'sessions_out_total')
   for (const name of LOSSES) observed.losses += sampleOf(after, name) - sampleOf(before, name)
   observed.events += events
-  observed.cpuNsPerEvent.push(cpu / events)
-  observed.cpuNsPerCall.push(cpu / calls)
   observed.agentBytes.push(after.memoryBytes)
   const { server } = (await (await fetch(`${metaflow.url}/v1/status`)).json()) as {
     server: { memoryBytes: number }
@@ -226,8 +196,6 @@ async function main(): Promise<void> {
     events: 0,
     losses: 0,
     requests: 0,
-    cpuNsPerEvent: [],
-    cpuNsPerCall: [],
     agentBytes: [],
     serverBytes: [],
     engineBytes: [],
@@ -263,9 +231,6 @@ function report(of: Record<Mode, [Round, Round][]>, observed: Observed): object 
     node_cpu_us_on: cpu('on', 1),
     node_cpu_us_added: cpu('on', 1) - cpu('off', 1),
     calls_counted_to_requests: counted,
-    agent_cpu_ns_per_event: median(observed.cpuNsPerEvent),
-    agent_cpu_ns_per_event_lowest_twentieth: quantile(observed.cpuNsPerEvent, 0.05),
-    agent_cpu_ns_per_call: median(observed.cpuNsPerCall),
     agent_memory_bytes: Math.max(...observed.agentBytes),
     server_memory_bytes: Math.max(...observed.serverBytes),
     engine_memory_bytes: Math.max(...observed.engineBytes),

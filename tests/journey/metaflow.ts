@@ -92,6 +92,14 @@ export class MetaFlow {
     return engine
   }
 
+  get agentProcessId(): number {
+    return this.#agent!.processId
+  }
+
+  get serverProcessId(): number {
+    return this.#server!.processId
+  }
+
   /** The engine, the server's child. */
   get engineProcessId(): number {
     const engine = childrenOf(this.#server!.processId).find((pid) =>

@@ -61,7 +61,11 @@ async function accepts(port: number): Promise<boolean> {
 
 /** What nginx says of the requests it answered: method, target, status. */
 export type Answered = { readonly method: string; readonly target: string; readonly status: number }
-export type Nginx = Server & { answered(): Answered[] }
+export type Nginx = Server & {
+  /** Who answers requests: nginx itself only watches over it. */
+  readonly workerProcessId: number
+  answered(): Answered[]
+}
 
 /** nginx with one worker: /ok… answers 200, /missing… 404, /broken… 500, /slow… after a while. */
 export async function startNginx(directory: string, accessLog = true): Promise<Nginx> {
@@ -103,7 +107,9 @@ http {
         const [method = '', target = '', status = ''] = line.split(' ')
         return { method, target, status: Number(status) }
       })
-  return { ...server, answered }
+  const { processId } = server
+  const children = readFileSync(`/proc/${processId}/task/${processId}/children`, 'utf8')
+  return { ...server, workerProcessId: Number(children.trim().split(' ')[0]), answered }
 }
 
 export async function startRedis(directory: string): Promise<Server> {
