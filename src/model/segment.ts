@@ -13,8 +13,8 @@ export const UDP = 17
 const NOTHING = new Uint8Array(0)
 
 /**
- * What one socket call, or one packet, moved: the only thing capture gives to flow. One object is
- * filled again and again; all of it is valid until the receiving function returns.
+ * What one socket call, or one packet, moved: the only thing capture gives to flow. Objects are
+ * filled again and again; all of one is valid until the receiving function returns.
  */
 export class Segment {
   kind: SegmentKind = 'data'
