@@ -1,7 +1,12 @@
 /** A ClickHouse server at a URL: not started, only asked now and then whether it is there. */
-import { ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client'
+import {
+  ClickHouseError,
+  ClickHouseLogLevel,
+  type ClickHouseSettings,
+  createClient,
+} from '@clickhouse/client'
 import type { Env } from '../../lib/env.ts'
-import { MetaflowError, sentenceOf } from '../../lib/errors.ts'
+import { type ErrorCode, MetaflowError, sentenceOf } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import type { Clients, Limits } from './clickhouse.ts'
 import type { Health } from './supervisor.ts'
@@ -15,6 +20,13 @@ export type RemoteOptions = User & {
 /** How long an insert may take until it counts as lost. */
 export const INSERT_MS_MAX = 600_000
 const PING_MS = 5000
+/**
+ * More than are ever used at once: an agent that queues requests throws without end once the
+ * server is gone (Bun 1.4.5).
+ */
+const CONNECTIONS_MAX = 64
+/** The first release that knows every setting a reader is sent with. */
+const OLDEST = '23.6'
 
 /**
  * Each insert becomes one part a partition: all of it is there after a crash, or nothing. So it is
@@ -28,7 +40,10 @@ export const WRITER_SETTINGS: ClickHouseSettings = {
   max_insert_threads: '1',
 }
 
-/** Limits of one reading statement; with readonly = 1 it cannot raise them itself. */
+/**
+ * Limits of one reading statement; with readonly = 1 it cannot raise them itself. Times without a
+ * zone are UTC whatever the server's own is, and what nobody waits for any more is ended.
+ */
 export function readerSettings(limits: Limits): ClickHouseSettings {
   return {
     max_execution_time: limits.readerSeconds,
@@ -37,6 +52,8 @@ export function readerSettings(limits: Limits): ClickHouseSettings {
     max_result_rows: String(limits.readerRows),
     max_result_bytes: String(limits.readerBytes),
     result_overflow_mode: 'throw',
+    session_timezone: 'UTC',
+    cancel_http_readonly_queries_on_client_close: 1,
     readonly: '1',
   }
 }
@@ -48,6 +65,7 @@ export function remoteClients(url: string, user: User, limits: Limits): Clients 
     username: user.user,
     password: user.password,
     application: 'metaflow',
+    max_open_connections: CONNECTIONS_MAX,
     log: { level: ClickHouseLogLevel.OFF },
   }
   return {
@@ -68,7 +86,8 @@ export function remoteClients(url: string, user: User, limits: Limits): Clients 
 export class Watch {
   readonly #clients: Clients
   readonly #env: Pick<Env, 'timers'>
-  readonly #url: string
+  readonly #user: string
+  readonly #name: string
   #health: Health = { state: 'starting', sentence: 'ClickHouse was not asked yet', restarts: 0 }
   #cancel: (() => void) | undefined
   #stopped = false
@@ -76,7 +95,8 @@ export class Watch {
   constructor(options: RemoteOptions, clients: Clients, env: Pick<Env, 'timers'>) {
     this.#clients = clients
     this.#env = env
-    this.#url = new URL(options.url).host
+    this.#user = options.user
+    this.#name = `ClickHouse at ${new URL(options.url).host}`
   }
 
   get health(): Health {
@@ -87,11 +107,13 @@ export class Watch {
     return undefined
   }
 
-  /** Rejects where nobody answers. */
+  /** Rejects where nobody answers, or not as is needed. */
   async start(): Promise<void> {
     await this.#ask()
-    if (this.#health.state !== 'up')
-      throw new MetaflowError('unavailable', `Cannot use ClickHouse: ${this.#health.sentence}`)
+    if (this.#health.state !== 'up') throw cannotUse('unavailable', this.#health.sentence)
+    await this.#clients.reader.command({ query: 'SELECT 1' }).catch((error: Error) => {
+      throw cannotUse('unsupported', this.#wrong(error), error)
+    })
     this.#again()
   }
 
@@ -117,13 +139,44 @@ export class Watch {
     const answer = await this.#clients.writer.ping({ select: true })
     if (this.#stopped) return
     this.#health = answer.success
-      ? { state: 'up', sentence: `ClickHouse at ${this.#url} is up`, restarts: 0 }
-      : {
-          state: 'down',
-          sentence: `ClickHouse at ${this.#url} does not answer: ${sentenceOf(answer.error)}`,
-          restarts: 0,
-        }
+      ? { state: 'up', sentence: `${this.#name} is up`, restarts: 0 }
+      : { state: 'down', sentence: this.#wrong(answer.error), restarts: 0 }
     if (before !== 'starting' && before !== this.#health.state)
       log(answer.success ? 'info' : 'error', this.#health.sentence)
   }
+
+  /** What is wrong, as a sentence for whoever set the URL. */
+  #wrong(error: Error): string {
+    const said = engineWords(error)
+    const code = codeOf(error)
+    if (code === undefined) return `${this.#name} does not answer: ${said}`
+    if (NOT_LET_IN.has(code))
+      return `${this.#name} does not let user ${this.#user} in: the password is wrong, or there is no such user (clickhouse.user, clickhouse.password)`
+    if (code === UNKNOWN_SETTING)
+      return `${this.#name} is older than ${OLDEST}, which is the least that serves: ${said}`
+    return `${this.#name} does not serve: ${said}`
+  }
+}
+
+function cannotUse(code: ErrorCode, state: string, cause?: unknown): MetaflowError {
+  return new MetaflowError(code, `Cannot use ClickHouse: ${state}`, cause)
+}
+
+/** UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, AUTHENTICATION_FAILED */
+const NOT_LET_IN = new Set(['192', '193', '194', '516'])
+const UNKNOWN_SETTING = '115'
+
+/** ClickHouse's code of an error, where it was ClickHouse that spoke. */
+function codeOf(error: Error): string | undefined {
+  if (error instanceof ClickHouseError) return error.code
+  return /^Code: (\d+)/.exec(error.message)?.[1]
+}
+
+/** The first line of what ClickHouse said: what follows are hints about its files, or its stack. */
+export function engineWords(error: unknown): string {
+  return sentenceOf(error)
+    .split('\n', 1)[0]!
+    .replace(/^Code: \d+(?:\. |, e\.displayText\(\) = )DB::Exception: /, '')
+    .replace(/, e\.what\(\) = .*$/, '')
+    .trim()
 }

@@ -174,6 +174,8 @@ describe('startClickHouse with a URL', () => {
     const { searchParams } = asked.at(-1)!
     expect(searchParams.get('readonly')).toBe('1')
     expect(searchParams.get('max_execution_time')).toBe('30')
+    expect(searchParams.get('session_timezone')).toBe('UTC')
+    expect(searchParams.get('cancel_http_readonly_queries_on_client_close')).toBe('1')
     expect(clickhouse.source).toEqual({ user: 'u', password: 'p' })
     healthy = false
     await until(() => clickhouse.health().state === 'down', 20)
@@ -183,6 +185,41 @@ describe('startClickHouse with a URL', () => {
     await clickhouse.stop()
     await server.stop(true)
   }, 30_000)
+
+  test.each([
+    [
+      "Code: 115. DB::Exception: Unknown setting 'session_timezone'. (UNKNOWN_SETTING)",
+      "is older than 23.6, which is the least that serves: Unknown setting 'session_timezone'.",
+    ],
+    [
+      'Code: 516. DB::Exception: u: Authentication failed: password is incorrect.\n\nSee users.xml\n\n. (AUTHENTICATION_FAILED)',
+      'does not let user u in: the password is wrong, or there is no such user (clickhouse.user, clickhouse.password)',
+    ],
+    [
+      'Code: 193, e.displayText() = DB::Exception: Wrong password for user u, e.what() = DB::Exception\n',
+      'does not let user u in: the password is wrong, or there is no such user (clickhouse.user, clickhouse.password)',
+    ],
+    [
+      'Code: 159. DB::Exception: Timeout exceeded.\nStack trace: 0. main. (TIMEOUT_EXCEEDED)',
+      'does not serve: Timeout exceeded.',
+    ],
+  ])('startClickHouse says what is wrong there (%#)', async (said, sentence) => {
+    const server = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: ({ url }) =>
+        // Only a reader's statement has settings that an old server may not know.
+        said.includes('115') && !url.includes('readonly')
+          ? new Response('1\n')
+          : new Response(said, { status: 500 }),
+    })
+    const way: Way = { kind: 'url', url: server.url.origin, user: 'u', password: 'p' }
+    const failure = await start(way).catch((error: Error) => error.message)
+    expect(failure).toBe(
+      `Cannot use ClickHouse: ClickHouse at 127.0.0.1:${server.port} ${sentence}`,
+    )
+    await server.stop(true)
+  })
 
   test('startClickHouse says that nobody answers there', () => {
     expect(
