@@ -1,21 +1,18 @@
 /** The image of the Dockerfile, built and run by a Docker of our own, without a registry. */
 import { afterAll, beforeAll, expect, setDefaultTimeout } from 'bun:test'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Child, runProgram, startChild } from '../../src/lib/process.ts'
 import { missing, testWith } from '../needs.ts'
 import { freePort, peer } from '../peers/peers.ts'
 import { until } from '../until.ts'
+import { MINUTES, makeDebian, PATH } from './debian.ts'
 
 const NEEDS = ['root', 'mounts', 'executable', 'dockerd', 'debootstrap'] as const
-const SCRIPTS = join(import.meta.dir, '../../.cache/peers/usr/share/debootstrap')
 const BASE = 'debian:12-slim'
-const MINUTES = 60_000
 setDefaultTimeout(10 * MINUTES)
 
 const PROJECT = join(import.meta.dir, '..', '..')
-/** Programs that were unpacked come last: some are for want of better. */
-const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${PROJECT}/.cache/peers/bin`
 let directory = ''
 let daemon: Child | undefined
 const said: string[] = []
@@ -30,27 +27,10 @@ async function docker(...args: readonly string[]): Promise<string> {
   return (run.stdout + run.stderr).trim()
 }
 
-/** The mirror this machine's own packages come from. */
-function mirror(): string {
-  for (const path of ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list']) {
-    const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
-    const found = /^(?:URIs:|deb)\s+(?:\[[^\]]*\]\s+)?(https?:\S+)/m.exec(text)?.[1]
-    if (found !== undefined) return found
-  }
-  throw new Error('Cannot make a base: this machine names no mirror of its packages')
-}
-
 /** A bare Debian 12 under the Dockerfile's own tag. */
 async function makeBase(): Promise<void> {
   const base = join(directory, 'base')
-  const made = await runProgram(
-    [peer('debootstrap')!, '--variant=minbase', 'bookworm', base, mirror()],
-    {
-      timeoutMs: 5 * MINUTES,
-      environment: { PATH, ...(existsSync(SCRIPTS) ? { DEBOOTSTRAP_DIR: SCRIPTS } : {}) },
-    },
-  )
-  if (made.code !== 0) throw new Error(`Cannot make a base: ${made.stdout.slice(-500)}`)
+  await makeDebian(base)
   const tar = join(directory, 'base.tar')
   await runProgram(['tar', '-C', base, '-cf', tar, '.'])
   await docker('import', tar, BASE)
