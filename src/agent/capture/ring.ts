@@ -18,7 +18,8 @@ export type CaptureHandle = {
   readonly controlFd: number
 }
 
-const BPF_SYSCALL = 321
+/** arch/x86/entry/syscalls/syscall_64.tbl; other machines: include/uapi/asm-generic/unistd.h. */
+const BPF_SYSCALL: number = process.arch === 'x64' ? 321 : 280
 const BPF_MAP_UPDATE_ELEM = 2
 const BPF_ANY = 0n
 const BPF_NOEXIST = 1n
