@@ -194,7 +194,8 @@ const clickhouse = z.strictObject({
 const query = z.strictObject({
   maxSeconds: z.number().min(1).default(30).meta({ description: 'Longest a query may run.' }),
   maxRows: z.number().int().min(1).default(100_000).meta({
-    description: 'Most rows an answer has, then it is cut; one in a format fails at a million.',
+    description:
+      'Most rows an answer has, in 64 MB: JSON is cut there and says so, a format fails.',
   }),
   maxMemory: z
     .number()

@@ -171,6 +171,7 @@ async function openClickHouse(config: ServerConfig, env: Env): Promise<ClickHous
     ...DEFAULT_LIMITS,
     readerSeconds: query.maxSeconds,
     readerMemoryBytes: query.maxMemory,
+    readerRows: query.maxRows,
   }
   const way = await wayOf(config)
   return await startClickHouse({ env, directory: `${dataDir}/clickhouse`, way, limits })

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { MetaflowError } from '../../lib/errors.ts'
-import { saidBy } from './engine-error.ts'
+import { codeOf, saidBy } from './engine-error.ts'
 
 export type BoundedOptions = {
   readonly source: Readable
@@ -8,7 +8,7 @@ export type BoundedOptions = {
   /** What marks an exception in the middle of the engine's answer, from its header. */
   readonly tag: string | undefined
   /** Called once when the stream has ended, in whatever way. */
-  readonly leave: () => void
+  readonly leave?: () => void
 }
 
 /**
@@ -28,7 +28,7 @@ export function bounded({
   let size = 0
   const end = (): void => {
     source.destroy()
-    leave()
+    leave?.()
   }
   /** The bytes that may be given on: an exception's mark may still be coming. */
   const take = (chunk: Uint8Array): Uint8Array => {
@@ -70,5 +70,5 @@ function tooLarge(bytesMax: number): MetaflowError {
 }
 
 function failure(text: string): MetaflowError {
-  return new MetaflowError('failed', `Cannot go on with the answer: ${saidBy(text)}`)
+  return new MetaflowError(codeOf(text), `Cannot go on with the answer: ${saidBy(text)}`)
 }

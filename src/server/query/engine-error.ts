@@ -43,6 +43,11 @@ export function engineError(thrown: unknown): MetaflowError {
   )
 }
 
+/** The code of an exception that came in the midst of an answer. */
+export function codeOf(message: string): ErrorCode {
+  return CODES[/^Code: (\d+)\./.exec(message)?.[1] ?? ''] ?? 'failed'
+}
+
 /** What the engine said, without its own version, code and hints about its internals. */
 export function saidBy(message: string): string {
   const line = message.split('\n', 1)[0]!

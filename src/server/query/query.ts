@@ -2,15 +2,20 @@ import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import { Counters } from '../../lib/counters.ts'
 import type { Clock } from '../../lib/env.ts'
 import { ERRORS, type ErrorCode } from '../../lib/errors.ts'
-import { bounded } from './bounded.ts'
+import { type BoundedOptions, bounded } from './bounded.ts'
 import type { Catalog } from './catalog.ts'
 import { engineError } from './engine-error.ts'
 import { contentTypeOf } from './formats.ts'
 import { Gate } from './gate.ts'
 import { expand } from './resolve.ts'
+import { Rows } from './rows.ts'
+import type { Slice } from './slice.ts'
 
 export type QueryLimits = {
-  /** Rows a JSON answer may have; what is beyond is left out, and the answer says so. */
+  /**
+   * Rows a JSON answer may have; what is beyond is left out, and the answer says so. The engine's
+   * own limit should be the same: it ends an answer in a format, which cannot say so.
+   */
   readonly rows: number
   /** Bytes an answer may have, before compression. */
   readonly bytes: number
@@ -49,6 +54,8 @@ export type Answer = {
   readonly types: readonly string[]
   /** Each row as the JSON text of an array: numbers wider than 53 bits stay whole. */
   readonly values: readonly string[]
+  /** The row of WITH TOTALS, of all rows: as JSON text, too. */
+  readonly totals: string | undefined
   /** True where rows were left out, since there were more than an answer may have. */
   readonly isTruncated: boolean
   readonly elapsedMs: number
@@ -74,21 +81,27 @@ export class Query {
   }
 
   /** ClickHouse's SQL for what a user wrote. Throws a sentence for what is refused. */
-  expand(sql: string, { database, precision }: RunOptions = {}): string {
+  expand(sql: string, { database, precision }: RunOptions = {}, slice?: Slice): string {
     const now = Math.floor(this.#deps.clock.wall() / 1e6)
-    return expand(sql, { catalog: this.#deps.catalog, database, precision, now })
+    return expand(sql, { catalog: this.#deps.catalog, database, precision, now, slice })
   }
 
   /** Runs a statement and answers its rows, at most as many as the limits allow. */
   run(sql: string, options: RunOptions = {}): Promise<Answer> {
     return this.#counted(async () => {
-      const expanded = this.expand(sql, options)
+      const { rows } = this.#limits
+      const expanded = this.expand(sql, options, { rows, offset: 0 })
       const start = this.#deps.clock.monotonic()
       const leave = await this.#gate.enter()
       try {
-        const rows = await this.#rows(expanded, options.signal)
+        const { answer, isWhole } = await this.#rows(expanded, options.signal)
+        const { values, totals, beforeLimit } = answer
+        const isFull = values.length >= rows
+        // Who counts up to the last row that is wanted does not know whether it was the last.
+        const isCut = isFull && (beforeLimit > rows || (await this.#hasMore(sql, options)))
+        const isTruncated = !isWhole || isCut
         const elapsedMs = (this.#deps.clock.monotonic() - start) / 1000
-        return { sql: expanded, ...rows, elapsedMs }
+        return { sql: expanded, ...answer.head(), values, totals, isTruncated, elapsedMs }
       } finally {
         leave()
       }
@@ -108,40 +121,49 @@ export class Query {
     }
   }
 
-  #params(signal: AbortSignal | undefined): {
-    abort_signal?: AbortSignal
-    clickhouse_settings?: ClickHouseSettings
-  } {
-    const { settings } = this.#deps
-    return {
+  /** The bytes of an answer, as the engine gives them. */
+  async #exec(
+    query: string,
+    signal: AbortSignal | undefined,
+    bounds: Omit<BoundedOptions, 'source' | 'tag'>,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const { client, settings } = this.#deps
+    const { stream, response_headers } = await client.exec({
+      query,
       ...(signal && { abort_signal: signal }),
       ...(settings && { clickhouse_settings: settings }),
-    }
+    })
+    const tag = response_headers?.['x-clickhouse-exception-tag']
+    return bounded({ source: stream, tag: typeof tag === 'string' ? tag : undefined, ...bounds })
   }
 
+  /** An answer's rows, up to where it has more bytes than it may have. */
   async #rows(
     query: string,
     signal: AbortSignal | undefined,
-  ): Promise<Pick<Answer, 'columns' | 'types' | 'values' | 'isTruncated'>> {
-    const result = await this.#deps.client.query({
-      query,
-      format: 'JSONCompactEachRowWithNamesAndTypes',
-      ...this.#params(signal),
-    })
-    const lines: string[] = []
+  ): Promise<{ readonly answer: Rows; readonly isWhole: boolean }> {
+    const bytesMax = Number.POSITIVE_INFINITY
+    const body = await this.#exec(`${query} FORMAT JSONCompact`, signal, { bytesMax })
+    const answer = new Rows()
+    const decoder = new TextDecoder()
     let size = 0
-    let isTruncated = false
-    for await (const batch of result.stream()) {
-      for (const { text } of batch) {
-        size += text.length
-        if (lines.length >= this.#limits.rows + 2 || size > this.#limits.bytes) isTruncated = true
-        else lines.push(text)
+    let rest = ''
+    for await (const chunk of body) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+      rest = lines.pop()!
+      for (const line of lines) {
+        size += line.length
+        if (size > this.#limits.bytes) return { answer, isWhole: false }
+        answer.line(line)
       }
-      if (isTruncated) break
     }
-    result.close()
-    const [columns = '[]', types = '[]', ...values] = lines
-    return { columns: JSON.parse(columns), types: JSON.parse(types), values, isTruncated }
+    return { answer, isWhole: true }
+  }
+
+  /** Whether there are rows beyond those that an answer may have. */
+  async #hasMore(sql: string, options: RunOptions): Promise<boolean> {
+    const next = this.expand(sql, options, { rows: 1, offset: this.#limits.rows })
+    return (await this.#rows(next, options.signal)).answer.values.length > 0
   }
 
   /** Runs a statement and streams its rows in one of ClickHouse's formats. */
@@ -151,11 +173,8 @@ export class Query {
       const query = `${this.expand(sql, options)} FORMAT ${format}`
       const leave = await this.#gate.enter()
       try {
-        const result = await this.#deps.client.exec({ query, ...this.#params(options.signal) })
-        const tag = result.response_headers?.['x-clickhouse-exception-tag']
         const bytesMax = this.#limits.bytes
-        const mark = typeof tag === 'string' ? tag : undefined
-        return { contentType, body: bounded({ source: result.stream, bytesMax, tag: mark, leave }) }
+        return { contentType, body: await this.#exec(query, options.signal, { bytesMax, leave }) }
       } catch (thrown) {
         leave()
         throw thrown

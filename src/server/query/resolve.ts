@@ -8,6 +8,7 @@ import { inDefinition, resolve, resolveOrder, resolveWindow } from './resolve-ex
 import { resolveFrom } from './resolve-from.ts'
 import { type Output, Scope } from './scope.ts'
 import { showQuery } from './show.ts'
+import { type Slice, sliceOf } from './slice.ts'
 import { expandStar } from './star.ts'
 import { timesOf } from './times.ts'
 import { walk } from './walk.ts'
@@ -25,6 +26,8 @@ export type ExpandOptions = {
   /** Now, s since 1970: what `time >= now() - 900` is measured by. */
   readonly now: number
   readonly precision?: '1s' | '1m' | undefined
+  /** Which of its rows are wanted; all, where it is left out. */
+  readonly slice?: Slice | undefined
 }
 
 /**
@@ -32,10 +35,11 @@ export type ExpandOptions = {
  * through the fence, every literal written anew. Throws a sentence for what is refused.
  */
 export function expand(sql: string, options: ExpandOptions): string {
-  const { catalog, database, now, precision } = options
+  const { catalog, database, now, precision, slice } = options
   const context = new Context(sql, { catalog, database, now, precision, resolveQuery })
   const query = queryOf(parse(sql), context)
-  const text = printQuery(resolveQuery(query, new Scope(undefined), context).query)
+  const resolved = resolveQuery(query, new Scope(undefined), context).query
+  const text = printQuery(slice ? sliceOf(resolved, slice) : resolved)
   if (text.length > EXPANDED_CHARACTERS_MAX)
     throw context.fail(
       undefined,
