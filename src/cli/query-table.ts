@@ -14,13 +14,16 @@ const BOLD = '\u001b[1m'
 const FAINT = '\u001b[2m'
 const PLAIN = '\u001b[0m'
 
-/** The rows as a table with its head; `colours` for a terminal. */
-export function tableText(
-  columns: readonly string[],
-  rows: readonly (readonly Cell[])[],
-  colours: boolean,
-): string {
-  const cells = rows.map((row) => row.map(cellText))
+/** A query's answer: its rows, and the row of WITH TOTALS. */
+export type Result = {
+  readonly columns: readonly string[]
+  readonly values: readonly (readonly Cell[])[]
+  readonly totals?: readonly Cell[]
+}
+
+/** The rows as a table with its head, totals behind a rule; `colours` for a terminal. */
+export function tableText({ columns, values: rows, totals }: Result, colours: boolean): string {
+  const cells = [...rows, ...(totals ? [totals] : [])].map((row) => row.map(cellText))
   const heads = columns.map(safe)
   const widths = heads.map((head, at) =>
     Math.min(
@@ -40,9 +43,19 @@ export function tableText(
       .join('  ')
       .trimEnd()
   const head = line(heads)
-  const rule = widths.map((width) => '─'.repeat(width)).join('  ')
-  const top = colours ? `${BOLD}${head}${PLAIN}\n${FAINT}${rule}${PLAIN}` : `${head}\n${rule}`
-  return `${[top, ...cells.map(line)].join('\n')}\n`
+  const dashes = widths.map((width) => '─'.repeat(width)).join('  ')
+  const rule = colours ? `${FAINT}${dashes}${PLAIN}` : dashes
+  const lines = [colours ? `${BOLD}${head}${PLAIN}` : head, rule, ...cells.map(line)]
+  if (totals) lines.splice(-1, 0, rule)
+  return `${lines.join('\n')}\n`
+}
+
+/** Rows and totals as one JSON object, each row an object by its columns. */
+export function jsonText({ columns, values, totals }: Result): string {
+  const one = (row: readonly Cell[]): string =>
+    `{${columns.map((name, at) => `${JSON.stringify(name)}:${JSON.stringify(row[at])}`).join(',')}}`
+  const data = values.length > 0 ? `[\n  ${values.map(one).join(',\n  ')}\n]` : '[]'
+  return `{"data":${data},"totals":${totals ? one(totals) : 'null'}}\n`
 }
 
 /** Numbers arrive as the text they were written in (`parseRows`), so that no digit is lost. */
@@ -51,6 +64,11 @@ class Digits {
 
   constructor(text: string) {
     this.text = text
+  }
+
+  toJSON(): unknown {
+    // Not in TypeScript's library yet.
+    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(this.text)
   }
 }
 

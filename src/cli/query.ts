@@ -4,11 +4,12 @@ import type { ClientConfig } from '../config/settings.ts'
 import { ERRORS, type ErrorCode, MetaflowError, sentenceOf } from '../lib/errors.ts'
 import { isTerminal, print, say } from '../lib/log.ts'
 import { hint } from '../lib/nearest.ts'
-import { type Cell, parseAnswer, tableText } from './query-table.ts'
+import { jsonText, parseAnswer, type Result, tableText } from './query-table.ts'
 
 const OUTPUTS = ['table', 'json', 'csv'] as const
 type Output = (typeof OUTPUTS)[number]
 const FORMATS = { json: 'JSONEachRow', csv: 'CSVWithNames' } as const
+const TOTALS = /\bWITH\s+TOTALS\b/i
 /** Frames of the spinner, and how long each stays, ms. */
 const FRAMES = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
 const FRAME_MS = 80
@@ -28,6 +29,7 @@ export async function queryCommand(args: readonly string[], stop?: AbortSignal):
   const done = spin()
   try {
     if (output === 'table') await printTable(question, done)
+    else if (output === 'json' && TOTALS.test(question.sql)) await printTotals(question, done)
     else await printStream(question, output, done)
     return 0
   } catch (thrown) {
@@ -56,20 +58,35 @@ async function sqlOf(rest: readonly string[]): Promise<string> {
   return sql === '-' ? await Bun.stdin.text() : sql
 }
 
+type Answer = {
+  readonly result: Result
+  readonly truncated: boolean
+  readonly elapsed_ms: unknown
+}
+
 async function printTable(question: Question, done: () => void): Promise<void> {
   const response = await ask(question, undefined)
-  const { result, truncated, elapsed_ms } = parseAnswer(await response.text()) as {
-    result: { columns: string[]; values: Cell[][] }
-    truncated: boolean
-    elapsed_ms: unknown
-  }
+  const { result, truncated, elapsed_ms } = parseAnswer(await response.text()) as Answer
   done()
-  const { columns, values } = result
-  print(tableText(columns, values, isTerminal().answers))
+  const { values } = result
+  print(tableText(result, isTerminal().answers))
   const rows = values.length === 1 ? '1 row' : `${values.length} rows`
   const ms = Math.round(Number((elapsed_ms as { text?: string }).text ?? elapsed_ms))
   if (isTerminal().sentences) say(`${rows} in ${ms} ms\n`)
   if (truncated) say(`The answer is cut: only its first ${rows} were sent; use LIMIT\n`)
+}
+
+/** Prints rows with their totals, which a stream of JSON rows has no place for. */
+async function printTotals(question: Question, done: () => void): Promise<void> {
+  const response = await ask(question, undefined)
+  const { result, truncated } = parseAnswer(await response.text()) as Answer
+  done()
+  if (truncated)
+    throw new MetaflowError(
+      'tooLarge',
+      `Cannot print the answer: it has more than the ${result.values.length} rows that were sent; use LIMIT`,
+    )
+  print(jsonText(result))
 }
 
 async function printStream(
@@ -82,8 +99,8 @@ async function printStream(
   const decoder = new TextDecoder()
   let before = '['
   let rest = ''
-  for await (const chunk of response.body!) {
-    const text = decoder.decode(chunk as Uint8Array, { stream: true })
+  for await (const chunk of wholeOf(response)) {
+    const text = decoder.decode(chunk, { stream: true })
     if (output === 'csv') {
       print(text)
       continue
@@ -96,6 +113,22 @@ async function printStream(
     }
   }
   if (output === 'json') print(before === '[' ? '[]\n' : '\n]\n')
+}
+
+/** An answer's bytes. Throws a sentence where it ends before it is whole. */
+async function* wholeOf(response: Response): AsyncGenerator<Uint8Array> {
+  const reader = response.body!.getReader()
+  for (;;) {
+    const { done, value } = await reader.read().catch((cause: unknown) => {
+      throw new MetaflowError(
+        'failed',
+        'Cannot print all of the answer: the server broke it off; it may have more rows or bytes than query.maxRows lets through',
+        cause,
+      )
+    })
+    if (done) return
+    yield value
+  }
 }
 
 async function ask(question: Question, format: string | undefined): Promise<Response> {

@@ -17,6 +17,7 @@ function serve(answer: (format: string | undefined) => Response): {
   const server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
+    development: false,
     async fetch(request) {
       const body = (await request.json()) as { format?: string }
       asked.push({ body, authorization: request.headers.get('authorization') })
@@ -69,6 +70,54 @@ test('metaflow query prints JSON and CSV as they stream', async () => {
   none.stop()
 })
 
+const TOTALS =
+  '{"OPT_STATUS":"SUCCESS","DESCRIPTION":"","result":{"columns":["k","n"],"schemas":[],' +
+  '"values":[["a",18446744073709551615],["b",0.10]],"totals":["",7]},"truncated":false,"elapsed_ms":1}'
+const WITH_TOTALS = 'SELECT k, sum(n) AS n FROM t GROUP BY k with  totals'
+
+test('metaflow query prints totals: behind a rule, as a field, and as CSV has them', async () => {
+  const csv = '"k","n"\n"a",1\n\n"",7\n'
+  const server = serve((format) => new Response(format === 'CSVWithNames' ? csv : TOTALS))
+  const printed = async (output: string): Promise<string> =>
+    (await query([WITH_TOTALS, '--server', server.url, '--output', output])).stdout
+  expect((await printed('table')).split('\n')).toEqual([
+    'k                     n',
+    '─  ────────────────────',
+    'a  18446744073709551615',
+    'b                  0.10',
+    '─  ────────────────────',
+    '                      7',
+    '',
+  ])
+  expect(await printed('json')).toBe(
+    '{"data":[\n  {"k":"a","n":18446744073709551615},\n  {"k":"b","n":0.10}\n],"totals":{"k":"","n":7}}\n',
+  )
+  expect(await printed('csv')).toBe(csv)
+  server.stop()
+  const cut = serve(() => new Response(TOTALS.replace('false', 'true')))
+  const run = await query([WITH_TOTALS, '--server', cut.url, '--output=json'])
+  cut.stop()
+  expect([run.code, run.stdout]).toEqual([1, ''])
+  expect(run.stderr).toStartWith('Cannot print the answer: it has more than the 2 rows')
+})
+
+test('metaflow query says that an answer was broken off, and exits with 1', async () => {
+  const server = serve(() => {
+    const body = new ReadableStream({
+      async pull(controller): Promise<void> {
+        controller.enqueue(new TextEncoder().encode('"a"\n1\n'))
+        await Bun.sleep(50)
+        controller.error(new Error('the limit'))
+      },
+    })
+    return new Response(body)
+  })
+  const run = await query(['SELECT 1', '--server', server.url, '--output=csv'])
+  server.stop()
+  expect([run.code, run.stdout]).toEqual([1, '"a"\n1\n'])
+  expect(run.stderr).toStartWith('Cannot print all of the answer: the server broke it off')
+})
+
 test('metaflow query says what the server said, and exits with 1', async () => {
   const body = {
     OPT_STATUS: 'INVALID_PARAMETERS',
@@ -100,7 +149,7 @@ test.each([
 })
 
 test('tableText cuts what is too wide and colours the head for a terminal', () => {
-  const text = tableText(['a'], [['x'.repeat(100)]], true)
+  const text = tableText({ columns: ['a'], values: [['x'.repeat(100)]] }, true)
   expect(text).toStartWith('\u001b[1ma\u001b[0m\n\u001b[2m')
   expect(text).toEndWith(`${'x'.repeat(59)}…\n`)
 })

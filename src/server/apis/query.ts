@@ -16,6 +16,8 @@ export type QueryAnswer = {
   readonly types: readonly string[]
   /** Each row as the JSON text of an array. */
   readonly values: readonly string[]
+  /** The row of WITH TOTALS, as JSON text. */
+  readonly totals?: string | undefined
   readonly isTruncated: boolean
   readonly elapsedMs: number
 }
@@ -40,8 +42,8 @@ const OUTCOMES: Partial<Record<ErrorCode, string>> = {
 
 /**
  * /v1/query: `sql`, and if wanted `db`, `data_precision` (1s, 1m) and `format`, in a URL, a form
- * or JSON. Answers {OPT_STATUS, DESCRIPTION, result: {columns, schemas, values}} or, with a format
- * of ClickHouse's, a stream in it.
+ * or JSON. Answers {OPT_STATUS, DESCRIPTION, result: {columns, schemas, values}} (and `totals`, a
+ * row, for WITH TOTALS) or, with a format of ClickHouse's, a stream in it.
  */
 export function queryRoutes(query: QueryPort): Hono {
   const app = new Hono()
@@ -98,13 +100,15 @@ function precisionOf(text: string | undefined): '1s' | '1m' | undefined {
 
 /** Rows are put in as the text the engine wrote, so that no number loses its digits. */
 function answered(answer: QueryAnswer): Response {
-  const { columns, types, values, isTruncated, sql, elapsedMs } = answer
+  const { columns, types, values, totals, isTruncated, sql, elapsedMs } = answer
   const head = JSON.stringify({ OPT_STATUS: 'SUCCESS', DESCRIPTION: '' }).slice(0, -1)
   const result = `"columns":${JSON.stringify(columns)},"schemas":${JSON.stringify(types)}`
   const tail = JSON.stringify({ truncated: isTruncated, sql, elapsed_ms: elapsedMs }).slice(1)
-  return new Response(`${head},"result":{${result},"values":[${values.join(',')}]},${tail}`, {
-    headers: { 'content-type': 'application/json' },
-  })
+  const last = totals === undefined ? '' : `,"totals":${totals}`
+  return new Response(
+    `${head},"result":{${result},"values":[${values.join(',')}]${last}},${tail}`,
+    { headers: { 'content-type': 'application/json' } },
+  )
 }
 
 function failed(c: Context, thrown: unknown): Response {
