@@ -8,7 +8,7 @@ import { log } from '../../lib/log.ts'
 import { startChild } from '../../lib/process.ts'
 import { DATABASES } from '../../model/engine.ts'
 import type { Clients, Limits } from './clickhouse.ts'
-import { readerSettings, remoteClients, type User } from './remote.ts'
+import { readerOf, readerSettings, type User, writerOf } from './remote.ts'
 import { Supervisor } from './supervisor.ts'
 
 export type BinaryOptions = {
@@ -45,10 +45,8 @@ export async function superviseBinary(
   const reader = { user: 'metaflow_reader', password: secret() }
   const config = { directory, port, writer, reader, limits }
   const url = `http://127.0.0.1:${port}`
-  const { writer: write } = remoteClients(url, writer, limits)
   // The reader's limits stand in its profile, where no statement can change them.
-  const { writer: read } = remoteClients(url, reader, limits)
-  const clients = { writer: write, reader: read }
+  const clients = { writer: writerOf(url, writer), reader: readerOf(url, reader, limits, {}) }
   const supervisor = new Supervisor({
     name: basename(program),
     env,
@@ -65,6 +63,8 @@ export async function superviseBinary(
         ],
         name: 'clickhouse',
         directory: join(directory, 'none'),
+        // It would start itself as a child of its own, to look after it: that is what we do.
+        environment: { CLICKHOUSE_WATCHDOG_ENABLE: '0' },
         onLine(line) {
           last = line
           log(levelOf(line), `clickhouse: ${line}`)

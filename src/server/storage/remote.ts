@@ -1,5 +1,6 @@
 /** A ClickHouse server at a URL: not started, only asked now and then whether it is there. */
 import {
+  type ClickHouseClient,
   ClickHouseError,
   ClickHouseLogLevel,
   type ClickHouseSettings,
@@ -60,26 +61,42 @@ export function readerSettings(limits: Limits): ClickHouseSettings {
 
 /** Clients of a server whose own users are not limited: the limits travel with every statement. */
 export function remoteClients(url: string, user: User, limits: Limits): Clients {
-  const common = {
+  return {
+    writer: writerOf(url, user),
+    reader: readerOf(url, user, limits, readerSettings(limits)),
+  }
+}
+
+export function writerOf(url: string, user: User): ClickHouseClient {
+  return clientOf(url, user, INSERT_MS_MAX, WRITER_SETTINGS)
+}
+
+/** `settings` must be none where the user's own are readonly: whatever is sent is then refused. */
+export function readerOf(
+  url: string,
+  user: User,
+  limits: Limits,
+  settings: ClickHouseSettings,
+): ClickHouseClient {
+  return clientOf(url, user, (limits.readerSeconds + 5) * 1000, settings)
+}
+
+function clientOf(
+  url: string,
+  { user, password }: User,
+  timeoutMs: number,
+  settings: ClickHouseSettings,
+): ClickHouseClient {
+  return createClient({
     url,
-    username: user.user,
-    password: user.password,
+    username: user,
+    password,
     application: 'metaflow',
     max_open_connections: CONNECTIONS_MAX,
+    request_timeout: timeoutMs,
+    clickhouse_settings: settings,
     log: { level: ClickHouseLogLevel.OFF },
-  }
-  return {
-    writer: createClient({
-      ...common,
-      request_timeout: INSERT_MS_MAX,
-      clickhouse_settings: WRITER_SETTINGS,
-    }),
-    reader: createClient({
-      ...common,
-      request_timeout: (limits.readerSeconds + 5) * 1000,
-      clickhouse_settings: readerSettings(limits),
-    }),
-  }
+  })
 }
 
 /** Looks after a server that is not ours. */

@@ -14,6 +14,8 @@ export type RelayOptions = {
   readonly port: number
   /** Whom the engine shall take a user for; undefined: it is not let in. */
   readonly roleOf: (user: string, password: string, url: URL) => Role | undefined
+  /** Whether readers have their limits by a profile: whatever setting they send is refused. */
+  readonly isReadonlyFixed?: boolean
   /** When the engine is to be killed over an insert: `after` it was stored, yet before it is said. */
   readonly fateOf?: (insert: string) => 'before' | 'amid' | 'after' | undefined
   readonly onLine?: (line: string) => void
@@ -106,7 +108,8 @@ async function relayed(request: Request, inside: Inside): Promise<Response> {
     const role = roleOf(user, password, url)
     if (role === undefined) return notLetIn(user)
     headers.set('authorization', `Basic ${btoa(`${role}:${users[role]}`)}`)
-    if (role === 'reader') for (const name of FIXED) url.searchParams.delete(name)
+    if (role === 'reader' && !inside.isReadonlyFixed)
+      for (const name of FIXED) url.searchParams.delete(name)
   }
   const bytes = request.method === 'POST' ? Buffer.from(await request.arrayBuffer()) : undefined
   const body = bytes?.subarray(0, 64).includes('DICTIONARY')
