@@ -2,7 +2,7 @@ import { afterAll, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ownCommand, runProgram } from '../../src/lib/process.ts'
+import { ownCommand, runProgram, startChild } from '../../src/lib/process.ts'
 import {
   ethernet,
   type Frame,
@@ -13,6 +13,8 @@ import {
   tcp,
   udp,
 } from '../agent/capture/pcap-writer.ts'
+import { writeCapture } from '../bench/replay-capture.ts'
+import { until } from '../until.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'metaflow-replay-'))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -180,6 +182,26 @@ test('metaflow replay prints what it could read of a cut capture, says where it 
     ),
   )
 })
+
+test('metaflow replay stops soon at Ctrl-C, exits 1, and has printed whole lines only', async () => {
+  const path = join(directory, 'large.pcap')
+  const written = writeCapture(path, 150 << 20)
+  const lines: string[] = []
+  const errors: string[] = []
+  const child = startChild({
+    command: ownCommand(['replay', path]),
+    name: 'replay',
+    onLine: (line, from) => (from === 'stdout' ? lines : errors).push(line),
+  })
+  await until(() => lines.length > 0, 20)
+  const from = performance.now()
+  child.signal('SIGINT')
+  expect(await child.exited).toEqual({ code: 1, signal: null })
+  expect(performance.now() - from).toBeLessThan(2000)
+  expect(errors).toEqual([])
+  expect(lines.length).toBeLessThan(written / 2)
+  for (const line of lines) expect(JSON.parse(line)).toMatchObject({ l7_protocol: 'HTTP' })
+}, 30_000)
 
 test.each([
   [
