@@ -12,14 +12,12 @@ import { MetaflowError } from '../lib/errors.ts'
 import { say } from '../lib/log.ts'
 import { type Child, ownCommand, startChild } from '../lib/process.ts'
 import { PARTS } from '../workload/parts.ts'
+import { isIdle, type Status } from './demo-idle.ts'
 
 /** What the log of one demo may take. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 const START_MS_MAX = 180_000
 const LOOK_MS = 100
-/** The host is idle where fewer calls than this are seen while it is looked at. */
-const IDLE_CALLS = 20
-const IDLE_MS = 4000
 
 export const demoCommand: Command = async (args, stop) => {
   const { config } = loadConfig('demo', args)
@@ -36,11 +34,6 @@ export const demoCommand: Command = async (args, stop) => {
 }
 
 type Named = { readonly name: string; readonly child: Child }
-type Status = {
-  readonly agents: readonly {
-    readonly samples: readonly { readonly name: string; readonly value: number }[]
-  }[]
-}
 
 class Demo {
   readonly #env = realEnv()
@@ -143,20 +136,15 @@ class Demo {
     for (const part of PARTS) this.#start('workload', ['--mode=workload', `--part=${part}`])
   }
 
-  /** Whether hardly any call is made on this host. */
-  async #isIdle(): Promise<boolean> {
-    const before = await this.#calls()
-    const until = this.#env.clock.monotonic() + IDLE_MS * 1000
-    await this.#until(async () => this.#env.clock.monotonic() >= until)
-    return (await this.#calls()) - before < IDLE_CALLS
-  }
-
-  async #calls(): Promise<number> {
-    const status = await this.#status()
-    const samples = status?.agents.flatMap((agent) => agent.samples) ?? []
-    return samples
-      .filter(({ name }) => name === 'sessions_out_total')
-      .reduce((sum, { value }) => sum + value, 0)
+  #isIdle(): Promise<boolean> {
+    const { clock } = this.#env
+    return isIdle({
+      status: () => this.#status(),
+      wait: (ms) => {
+        const until = clock.monotonic() + ms * 1000
+        return this.#until(async () => clock.monotonic() >= until)
+      },
+    })
   }
 
   /** Writes a line of a child's log while there is room for it: what comes later is counted. */
