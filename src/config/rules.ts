@@ -12,6 +12,11 @@ export function checkRules(config: AgentConfig | ServerConfig | DemoConfig | Cli
     refuse(`listen on ${server.listen}`, 'a server.token is needed beyond loopback')
   if (clickhouse.binary !== undefined && clickhouse.url !== undefined)
     refuse('use clickhouse.binary', 'clickhouse.url is given too')
+  if (clickhouse.url !== undefined && !isBare(clickhouse.url))
+    refuse(
+      'use clickhouse.url',
+      'it is to be http(s)://HOST:PORT; clickhouse.user and clickhouse.password are settings of their own',
+    )
   if (clickhouse.cluster !== undefined && clickhouse.url === undefined)
     refuse('use clickhouse.cluster', 'clickhouse.url is not given')
 }
@@ -26,6 +31,12 @@ export function splitListen(listen: string): { readonly host: string; readonly p
 /** Whether only this machine can reach `host`. A name other than localhost may be anybody's. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+/** Whether `url` says where a server is and nothing else: it is shown, and a secret must not be. */
+function isBare(url: string): boolean {
+  const { username, password, pathname, search, hash } = new URL(url)
+  return username + password + search + hash === '' && /^\/?$/.test(pathname)
 }
 
 function refuse(what: string, state: string): never {

@@ -180,7 +180,10 @@ const clickhouse = z.strictObject({
   url: z
     .url({ protocol: /^https?$/ })
     .optional()
-    .meta({ description: 'A ClickHouse server to use in place of the engine inside.' }),
+    .meta({
+      description:
+        'A ClickHouse server to use in place of the engine inside; for one MetaFlow server alone.',
+    }),
   cluster: z.string().min(1).optional().meta({
     description: 'Name of a cluster at clickhouse.url. Not served yet: a value is refused.',
   }),

@@ -20,7 +20,7 @@ import { Receiver } from './receiver/receiver.ts'
 import { type ClickHouse, DEFAULT_LIMITS, startClickHouse, type Way } from './storage/clickhouse.ts'
 import { Inserter } from './storage/inserter.ts'
 import { encodeNative } from './storage/native.ts'
-import { Retention } from './storage/retention.ts'
+import { diskBytes, Retention, type RetentionOptions } from './storage/retention.ts'
 import { migrate } from './storage/schema.ts'
 import { SetAside } from './storage/set-aside.ts'
 import { ClickHouseStore } from './storage/store-clickhouse.ts'
@@ -55,12 +55,8 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     migrate(clickhouse.writer, retentionOf(config), clickhouse.source),
   )
   const intake = await openIntake(config, env, clickhouse)
-  const retention = new Retention({
-    env,
-    client: clickhouse.writer,
-    limit: () => env.files.space(dataDir).total * config.server.diskShare,
-    others: () => intake.bytes() + folderBytes(env, `${dataDir}/spool`),
-  })
+  const others = (): number => intake.bytes() + folderBytes(env, `${dataDir}/spool`)
+  const retention = new Retention(retentionOptions(config, env, clickhouse, others))
   retention.start()
   const catalog = catalogOf(tables)
   const limits = { rows: config.query.maxRows }
@@ -97,6 +93,20 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
       await clickhouse.stop()
     },
   }
+}
+
+/** The share is of the file system the tables are on: at a URL of ClickHouse's, not of ours. */
+function retentionOptions(
+  { server: { diskShare }, dataDir }: ServerConfig,
+  env: Env,
+  { writer: client, way }: ClickHouse,
+  others: () => number,
+): RetentionOptions {
+  if (way === 'url') {
+    const limit = async (): Promise<number> => (await diskBytes(client)) * diskShare
+    return { env, client, limit, others: () => 0 }
+  }
+  return { env, client, limit: () => env.files.space(dataDir).total * diskShare, others }
 }
 
 type Intake = {

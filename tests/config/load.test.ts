@@ -96,6 +96,14 @@ test.each<[Side, string[], Environment, string]>([
     {},
     'Cannot use clickhouse.cluster: clickhouse.url is not given',
   ],
+  ...['http://u:p@host:8123', 'http://u@host', 'http://host/database', 'http://host/?user=u'].map(
+    (url): [Side, string[], Record<string, string>, string] => [
+      'server',
+      [],
+      { METAFLOW_CLICKHOUSE_URL: url },
+      'Cannot use clickhouse.url: it is to be http(s)://HOST:PORT; clickhouse.user and',
+    ],
+  ),
   [
     'server',
     ['--clickhouse-binary=a', '--clickhouse-url=http://b'],

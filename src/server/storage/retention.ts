@@ -11,7 +11,7 @@ export type RetentionOptions = {
   readonly env: Pick<Env, 'clock' | 'timers'>
   readonly client: ClickHouseClient
   /** Bytes that log, spool and tables may take together. */
-  readonly limit: () => number
+  readonly limit: () => number | Promise<number>
   /** Bytes that log and spool take now. */
   readonly others: () => number
 }
@@ -58,7 +58,7 @@ export class Retention {
   async check(): Promise<void> {
     const { limit, others } = this.#options
     this.tableBytes = await this.#bytes()
-    const allowed = limit() - others()
+    const allowed = (await limit()) - others()
     if (this.tableBytes <= allowed) return
     for (const piece of inOrder(await this.#pieces(), this.#options.env.clock.wall() / 1e6)) {
       await this.#drop(piece)
@@ -141,10 +141,24 @@ export class Retention {
     return [...pieces.values()]
   }
 
-  async #rows<Row>(query: string): Promise<Row[]> {
-    const answer = await this.#options.client.query({ query, format: 'JSONEachRow' })
-    return await answer.json<Row>()
+  #rows<Row>(query: string): Promise<Row[]> {
+    return rowsOf<Row>(this.#options.client, query)
   }
+}
+
+/** Bytes of the disks that ClickHouse keeps tables on, where they are not this host's. */
+export async function diskBytes(client: ClickHouseClient): Promise<number> {
+  // An object store says the greatest number there is. Who may not see disks drops nothing.
+  const [row] = await rowsOf<{ bytes: string }>(
+    client,
+    `SELECT toString(sum(toFloat64(total_space))) AS bytes FROM system.disks WHERE name IN (
+       SELECT arrayJoin(disks) FROM system.storage_policies WHERE policy_name = 'default')`,
+  )
+  return Number(row?.bytes) || Number.POSITIVE_INFINITY
+}
+
+async function rowsOf<Row>(client: ClickHouseClient, query: string): Promise<Row[]> {
+  return await (await client.query({ query, format: 'JSONEachRow' })).json<Row>()
 }
 
 const OURS = `database IN (${[...new Set(tables.map(({ database }) => text(database)))].join(', ')})`

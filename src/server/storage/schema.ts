@@ -6,7 +6,7 @@ import { DATABASES } from '../../model/engine.ts'
 import { NAME_TYPE } from '../../model/name.ts'
 import { tables } from '../../model/tables/registry.ts'
 import { type Column, qualifiedName, type Table } from '../../model/tables/table.ts'
-import type { User } from './remote.ts'
+import { engineWords, type User } from './remote.ts'
 
 export const NAMES_TABLE = 'flow_tag.names'
 /** Dictionaries and which names each holds. */
@@ -114,8 +114,17 @@ export async function migrate(
   retention: Retention = {},
   source?: User,
 ): Promise<void> {
-  for (const database of DATABASES)
-    await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${database}` })
+  await bringUp(client, retention, source).catch((cause) => {
+    throw cannot('make the tables in ClickHouse', cause, source)
+  })
+}
+
+async function bringUp(
+  client: ClickHouseClient,
+  retention: Retention,
+  source: User | undefined,
+): Promise<void> {
+  await makeDatabases(client)
   await client.command({ query: VERSIONS_DDL })
   const [{ version = 0 } = {}] = await rows<{ version: number }>(
     client,
@@ -128,12 +137,48 @@ export async function migrate(
     )
   for (const table of tables) await migrateTable(client, table, retention)
   await client.command({ query: NAMES_DDL })
-  for (const [name, where] of DICTIONARIES)
-    await client.command({ query: createDictionary(name, where, source) })
+  for (const [name, where] of DICTIONARIES) await makeDictionary(client, name, where, source)
   if (version < SCHEMA_VERSION)
     await client.command({
       query: `INSERT INTO flow_tag.schema_version (version) VALUES (${SCHEMA_VERSION})`,
     })
+}
+
+/** Those that are there are left alone: whoever runs the server may have made them for us. */
+async function makeDatabases(client: ClickHouseClient): Promise<void> {
+  const list = DATABASES.map(text).join(', ')
+  const present = await names(client, `SELECT name FROM system.databases WHERE name IN (${list})`)
+  for (const database of DATABASES)
+    if (!present.has(database))
+      await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${database}` })
+}
+
+/** Where the source is a user it is read at once: what keeps it from that is told at the start. */
+async function makeDictionary(
+  client: ClickHouseClient,
+  name: string,
+  where: string,
+  source: User | undefined,
+): Promise<void> {
+  await client.command({ query: createDictionary(name, where, source) })
+  if (source === undefined) return
+  await client.command({ query: `SYSTEM RELOAD DICTIONARY ${name}` }).catch((cause) => {
+    const as = `as user ${source.user} from 127.0.0.1, as its dictionaries do`
+    throw cannot(`read names in ClickHouse ${as}`, cause, source)
+  })
+}
+
+/** ClickHouse may quote the statement it could not read: a password in it is nobody's business. */
+function cannot(what: string, cause: unknown, source: User | undefined): MetaflowError {
+  if (cause instanceof MetaflowError) return cause
+  let words = engineWords(cause)
+  for (const secret of secretsOf(source)) words = words.replaceAll(secret, '…')
+  return new MetaflowError('unavailable', `Cannot ${what}: ${words}`, cause)
+}
+
+function secretsOf(source: User | undefined): string[] {
+  if (source === undefined || source.password === '') return []
+  return [text(source.password).slice(1, -1), source.password]
 }
 
 async function migrateTable(

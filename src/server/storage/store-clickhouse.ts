@@ -32,8 +32,9 @@ const CONTENT_ERRORS = new Set([
   '349', // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
 ])
 
-/** Dictionaries are read again at most so often, however many names come. */
+/** Dictionaries are read again at most so often, however many names come; later after failures. */
 const RELOAD_MS = 1000
+const RELOAD_MS_MAX = 60_000
 const SLICE_BYTES = 1024 * 1024
 
 export type StoreOptions = {
@@ -48,6 +49,7 @@ export class ClickHouseStore implements Store {
   readonly #unsettled = new Map<Table, number>()
   #attempts = 0
   #reload: 'none' | 'waiting' | 'running' | 'again' = 'none'
+  #reloadFailures = 0
 
   constructor({ clickhouse, timers }: StoreOptions) {
     this.#clickhouse = clickhouse
@@ -146,7 +148,8 @@ export class ClickHouseStore implements Store {
     if (this.#reload === 'running') this.#reload = 'again'
     if (this.#reload !== 'none') return
     this.#reload = 'waiting'
-    this.#timers.after(RELOAD_MS, () => void this.#reloadNow())
+    const ms = Math.min(RELOAD_MS * 2 ** this.#reloadFailures, RELOAD_MS_MAX)
+    this.#timers.after(ms, () => void this.#reloadNow())
   }
 
   /** While the engine is away there is nothing to read again: it reads them when it starts. */
@@ -157,7 +160,9 @@ export class ClickHouseStore implements Store {
       if (this.#clickhouse.health().state === 'up')
         for (const [name] of DICTIONARIES)
           await this.#client.command({ query: `SYSTEM RELOAD DICTIONARY ${name}` })
+      this.#reloadFailures = 0
     } catch (error) {
+      this.#reloadFailures++
       again = this.#clickhouse.health().state === 'up'
       if (again) log('warn', `Cannot read dictionaries again: ${sentenceOf(error)}`)
     }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 import { realEnv } from '../../../src/lib/env-real.ts'
 import { tables } from '../../../src/model/tables/registry.ts'
 import { qualifiedName } from '../../../src/model/tables/table.ts'
-import { Retention } from '../../../src/server/storage/retention.ts'
+import { diskBytes, Retention } from '../../../src/server/storage/retention.ts'
 import { migrate } from '../../../src/server/storage/schema.ts'
 import { HAS_ENGINE, rowsOf, startEngine, type TestEngine } from './engine.ts'
 
@@ -50,6 +50,10 @@ describe.skipIf(!HAS_ENGINE)('Retention', () => {
       others: () => others,
     })
   }
+
+  test('diskBytes are those of the file system the tables lie on', async () => {
+    expect(await diskBytes(engine.writer)).toBe(realEnv().files.space(engine.directory).total)
+  })
 
   async function fillAll(): Promise<void> {
     await fill('l7_flow_log', 48, 1000)

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { ClickHouseError } from '@clickhouse/client'
 import { tables } from '../../../src/model/tables/registry.ts'
+import type { User } from '../../../src/server/storage/remote.ts'
 import { createTable, migrate, SCHEMA_VERSION } from '../../../src/server/storage/schema.ts'
 import { HAS_ENGINE, rowsOf, startEngine, type TestEngine } from './engine.ts'
 
@@ -79,6 +81,44 @@ describe.skipIf(!HAS_ENGINE)('migrate', () => {
     }
     await migrate(engine.writer)
     expect(await full('application.1s')).toContain('TTL time + toIntervalHour(24) ')
+  })
+
+  /** The engine with one that refuses statements which begin so. */
+  const refusing = (beginning: string, why: (query: string) => string): TestEngine['writer'] =>
+    new Proxy(engine.writer, {
+      get(client, name) {
+        if (name !== 'command') return Reflect.get(client, name).bind(client)
+        return async ({ query }: { query: string }) => {
+          if (!query.startsWith(beginning)) return await client.command({ query })
+          throw new ClickHouseError({ message: why(query), code: '497', type: 'ACCESS_DENIED' })
+        }
+      },
+    })
+
+  test('migrate makes no database that is there, and says what it was not let do', async () => {
+    const why = 'flow: Not enough privileges. It is necessary to have the grant.\nSee users.xml'
+    await migrate(refusing('CREATE DATABASE', () => why))
+    const refused = (beginning: string, source?: User): Promise<string> =>
+      migrate(
+        refusing(beginning, (query) => why.replace('.\n', ` for ${query}.\n`)),
+        {},
+        source,
+      ).catch((error) => error.message)
+    expect(await refused('CREATE TABLE')).toMatch(
+      /^Cannot make the tables in ClickHouse: flow: Not enough privileges.*for CREATE TABLE/,
+    )
+    const source = { user: 'flow', password: `it's a \\ secret` }
+    const said = await refused('CREATE OR REPLACE DICTIONARY', source)
+    expect(said).toContain('Cannot make the tables in ClickHouse: flow: Not enough privileges')
+    expect(said).not.toContain('secret')
+  })
+
+  test('migrate says where dictionaries cannot be read', async () => {
+    const source = { user: 'flow', password: 'p' }
+    expect(await migrate(engine.writer, {}, source).catch((error) => error.message)).toMatch(
+      /^Cannot read names in ClickHouse as user flow from 127.0.0.1, as its dictionaries do: flow: Authentication failed/,
+    )
+    await migrate(engine.writer)
   })
 
   test('migrate refuses what a later program has written', async () => {

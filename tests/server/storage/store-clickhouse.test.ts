@@ -6,6 +6,7 @@ import { application1s } from '../../../src/model/tables/application.ts'
 import { l7FlowLog } from '../../../src/model/tables/l7-flow-log.ts'
 import { tables } from '../../../src/model/tables/registry.ts'
 import { qualifiedName, type Table } from '../../../src/model/tables/table.ts'
+import type { ClickHouse } from '../../../src/server/storage/clickhouse.ts'
 import { encodeNative } from '../../../src/server/storage/native.ts'
 import { migrate } from '../../../src/server/storage/schema.ts'
 import { ClickHouseStore } from '../../../src/server/storage/store-clickhouse.ts'
@@ -151,6 +152,27 @@ describe.skipIf(!HAS_ENGINE)('ClickHouseStore', () => {
     expect([found.size, count]).toEqual(count === 0 ? [0, 0] : [1, 200_000])
     expect(engine.health().restarts).toBe(before + 1)
   }, 30_000)
+
+  test('dictionaries that cannot be read are tried again later and later', async () => {
+    const delays: number[] = []
+    const command = async (): Promise<never> => {
+      throw new Error('Not enough privileges')
+    }
+    const writer = { insert: async () => undefined, command } as unknown as ClickHouse['writer']
+    const refused = new ClickHouseStore({
+      clickhouse: { ...engine, writer },
+      timers: {
+        after(ms, run) {
+          delays.push(ms)
+          if (delays.length < 9) queueMicrotask(run)
+          return () => undefined
+        },
+      },
+    })
+    await refused.insertNames([nameOf(1, 'one')])
+    await until(() => delays.length === 9)
+    expect(delays).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1000))
+  })
 
   test('names come back as they were written, once each, and are soon known by id', async () => {
     const names = [nameOf(3, 'höst', 6), nameOf(4, 'nginx'), nameOf(5, "it's\n\t\\")]
