@@ -69,10 +69,14 @@ export class Message {
   rows: number = NO_COUNT
   /** A field was cut because its bytes were not captured. */
   truncated = false
+  /** The same of `values`, which most rows do not show. */
+  valuesTruncated = false
   /** The command, verb or question type: `request_type`. */
   readonly operation: Text = new Text()
   /** What it is done to (a path, a key, a statement): `request_resource`. */
   readonly resource: Text = new Text()
+  /** What is bound to the resource's places: it stands in its place where nothing is redacted. */
+  readonly values: Text = new Text()
   /** Host, topic's cluster, question's name: `request_domain`. */
   readonly domain: Text = new Text()
   /** Set only where the protocol has a better endpoint than sessions derive from `resource`. */
@@ -102,8 +106,10 @@ export class Message {
     this.length = NO_COUNT
     this.rows = NO_COUNT
     this.truncated = false
+    this.valuesTruncated = false
     this.operation.clear()
     this.resource.clear()
+    this.values.clear()
     this.domain.clear()
     this.endpoint.clear()
     this.version.clear()

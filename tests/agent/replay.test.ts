@@ -138,9 +138,10 @@ test.skipIf(!isThere).each(MYSQL)('replay reads the commands of mysql/%s as told
     .map((line) => JSON.parse(line.slice(0, line.lastIndexOf('}') + 1)))
     .filter(({ request_type: command }) => command in COMMANDS)
     .map(({ request_type: command, request_resource: resource }) => {
-      // Theirs shows an execution's parameters, ours the statement that was prepared.
-      const isQuery = command === 3 || command === 22
-      return { operation: COMMANDS[command], ...(isQuery && { resource }) }
+      // Theirs names the type of some numbers that are bound.
+      const bound = resource?.replaceAll(/LongLong\((-?\d+)\)/g, '$1')
+      const isTold = command === 3 || command === 22 || command === 23
+      return { operation: COMMANDS[command], ...(isTold && { resource: bound }) }
     })
   const read = await messagesOf(join(PCAP, `mysql/${name}.pcap`))
   const commands = read.filter(({ operation }) => Object.values(COMMANDS).includes(operation!))

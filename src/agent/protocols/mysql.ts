@@ -1,6 +1,7 @@
 import { type Message, NO_COUNT, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
 import { readSqlComments } from '../../model/sql-comment.ts'
 import { textStart } from './mysql/attributes.ts'
+import { Binding, mayBind } from './mysql/binding.ts'
 import { FRAME_HEADER_SIZE, isCommand, isFrame, score } from './mysql/claim.ts'
 import {
   CHANGE_USER,
@@ -12,7 +13,7 @@ import {
   isOneway,
   nameOf,
   QUERY,
-  STMT_CLOSE,
+  STMT_EXECUTE,
   STMT_PREPARE,
 } from './mysql/commands.ts'
 import {
@@ -52,7 +53,7 @@ import {
  * secret, a file or the rest of a long command, and say nothing of themselves. Between them they
  * tell all that must be known, so that a connection can be met in its middle.
  *
- * EXECUTE shows the text that was prepared under its id; values bound to it are not read. A
+ * EXECUTE shows the text that was prepared under its id, and the values that are bound to it. A
  * connection that agreed on compression is told by its frames: what is deflated is marked as
  * COMPRESSED with an unknown status; frames too short for deflating are read as they are.
  * https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html
@@ -71,9 +72,13 @@ export const mysql: Protocol = {
 
 /** As much of a statement is told: what a row shows of it. */
 const TEXT_BYTES_MAX = 4096
-/** As much of a command without a text is looked at. */
+/** As much of an execution is looked at: types of values and as many of them as a row shows. */
+const EXECUTE_BYTES_MAX = 8192
+/** As much of a command without a text or values is looked at. */
 const COMMAND_BYTES_MAX = 64
 const LOGIN_BYTES_MAX = 65_536
+
+const binding = new Binding()
 
 class MysqlConversation implements Conversation {
   readonly #link: Link
@@ -101,6 +106,8 @@ class MysqlConversation implements Conversation {
   #isMet = false
   /** Where in a frame the next packet lies. */
   #inner = 0
+  /** Where what was captured of a packet ends at the latest. */
+  #end = 0
 
   constructor(link: Link) {
     this.#link = link
@@ -109,6 +116,7 @@ class MysqlConversation implements Conversation {
   feed(sender: Sender, input: Input, message: Message): number {
     const { start } = input
     const bytes = input.bounded()
+    this.#end = input.capturedEnd(start)
     if (this.#isTls) {
       message.next = 'TLS'
       return SWITCH
@@ -201,21 +209,30 @@ class MysqlConversation implements Conversation {
   #command(bytes: Uint8Array, at: number, size: number, message: Message): number {
     const command = bytes[at]!
     if (!isCommand(bytes, at - HEADER_SIZE)) return WRONG
-    const seen = Math.min(size, hasText(command) ? 1 + TEXT_BYTES_MAX : COMMAND_BYTES_MAX)
-    if (at + seen > bytes.length) return MORE
-    if (hasText(command)) {
-      message.truncated = size > seen
-      this.#text(bytes, at, at + seen, message)
-    } else if (hasStatement(command)) this.#statement(bytes, at, message)
+    const wanted = at + Math.min(size, this.#bytesWanted(bytes, at))
+    const end = Math.min(wanted, Math.max(this.#end, at + 1))
+    // What a hole took is not waited for. A lone zero only asks whether this may be all.
+    if (wanted > bytes.length && bytes.length - this.#end <= 1) return MORE
+    if (hasStatement(command)) this.#statement(bytes, at, end, message)
+    else message.truncated = end < (hasText(command) ? at + size : wanted)
+    if (hasText(command)) this.#text(bytes, at, end, message)
     else if (command === FIELD_LIST) {
-      const end = bytes.indexOf(0, at + 1)
-      message.resource.set(bytes, at + 1, (end < 0 ? at + seen : Math.min(end, at + seen)) - at - 1)
+      const name = bytes.indexOf(0, at + 1)
+      message.resource.set(bytes, at + 1, (name < 0 ? end : Math.min(name, end)) - at - 1)
     } else if (command === CHANGE_USER) {
-      const text = readUser(bytes, at + 1, at + seen)
+      const text = readUser(bytes, at + 1, end)
       message.resource.set(text.bytes, 0, text.end)
     }
     this.#ask(command, 0, message)
     return 1
+  }
+
+  #bytesWanted(bytes: Uint8Array, at: number): number {
+    const command = bytes[at]!
+    if (hasText(command)) return 1 + TEXT_BYTES_MAX
+    const isBound =
+      command === STMT_EXECUTE && mayBind(bytes, at, this.#statements.get(u32(bytes, at + 1)))
+    return isBound ? EXECUTE_BYTES_MAX : COMMAND_BYTES_MAX
   }
 
   #text(bytes: Uint8Array, at: number, end: number, message: Message): void {
@@ -225,13 +242,18 @@ class MysqlConversation implements Conversation {
     if (bytes[at] === STMT_PREPARE) this.#statements.ask(bytes, from, end)
   }
 
-  #statement(bytes: Uint8Array, at: number, message: Message): void {
+  #statement(bytes: Uint8Array, at: number, end: number, message: Message): void {
+    if (at + 5 > end) {
+      this.#statements.doubt()
+      return
+    }
     const id = u32(bytes, at + 1)
     const text = this.#statements.text(id)
     message.requestId = id
     message.resource.set(text, 0, text.length)
-    if (text.length > 0) readSqlComments(text, 0, text.length, message)
-    if (bytes[at] === STMT_CLOSE) this.#statements.close(id)
+    binding.set(bytes, at, end)
+    binding.follow(this.#statements, this.#agreement, message)
+    if (text.length > 0 && message.traceId.end === 0) readSqlComments(text, 0, text.length, message)
   }
 
   #ask(command: number, number: number, message: Message): void {
@@ -319,7 +341,7 @@ class MysqlConversation implements Conversation {
       return
     }
     message.requestId = this.#answer.statement
-    this.#statements.prepared(message.requestId)
+    this.#statements.prepared(message.requestId, this.#answer.parameters)
   }
 
   #clientFrame(bytes: Uint8Array, start: number, message: Message): number {
@@ -330,10 +352,12 @@ class MysqlConversation implements Conversation {
     if (this.#number !== 0) return end
     if (u24(bytes, start + 4) > 0) {
       message.truncated = true
+      this.#statements.doubt()
       this.#ask(COMPRESSED, 0, message)
       return end
     }
     const at = start + FRAME_HEADER_SIZE + this.#inner
+    this.#end = Math.min(this.#end, start + end)
     if (at + HEADER_SIZE >= bytes.length) return MORE
     const inner = u24(bytes, at)
     const told = bytes[at + 3] === 0 ? this.#command(bytes, at + HEADER_SIZE, inner, message) : 1
@@ -352,10 +376,10 @@ class MysqlConversation implements Conversation {
     const asked = this.#link.pending(NO_ID)
     const at = start + FRAME_HEADER_SIZE
     this.#answered = asked === NO_TAG ? this.#asked : asked
+    this.#answer.begin(this.#answered, bytes[at + 3] ?? 0)
     if (u24(bytes, start + 4) > 0) message.status = STATUS.unknown
     else {
       if (at + HEADER_SIZE > bytes.length) return MORE
-      this.#answer.begin(this.#answered, bytes[at + 3]!)
       const verdict = this.#answer.packet(bytes, at, message)
       if (verdict === MORE && start + end > bytes.length) return MORE
       if (verdict < GOES_ON) message.status = STATUS.unknown

@@ -45,6 +45,9 @@ export class Input {
   view: DataView = wordsOf(NOTHING)
   start = 0
   end = 0
+  /** Zeros in `bytes[zerosFrom, zerosTo)` stand for a hole; there is none where `zerosTo` is 0. */
+  zerosFrom = 0
+  zerosTo = 0
   #whole: Uint8Array = NOTHING
   #bounded: Uint8Array = NOTHING
 
@@ -55,6 +58,12 @@ export class Input {
     }
     this.start = start
     this.end = end
+    this.zerosTo = 0
+  }
+
+  /** Where the bytes that were captured from `at` on end: at a hole, or at the input's end. */
+  capturedEnd(at: number): number {
+    return at < this.zerosTo ? Math.max(Math.min(this.zerosFrom, this.end), at) : this.end
   }
 
   /** The bytes up to `end`, for who reads until their length: a view costs some 60 ns. */
@@ -77,8 +86,8 @@ export interface Conversation {
    * may pass the input's end: the stream lets the rest go by unseen. Bytes that say nothing (a
    * chunk of a body, a ping) are passed over with `message.kind` left at 'none'. A response answers
    * the other sender's oldest unanswered request with an equal id. A short hole in the stream
-   * arrives as zeros, so that sizes and offsets stay true; after a long one `lost` is called and
-   * `feed` starts afresh where a client's bytes are claimed again.
+   * arrives as zeros, so that sizes and offsets stay true (the input says where they are); after a
+   * long one `lost` is called and `feed` starts afresh where a client's bytes are claimed again.
    */
   feed(sender: Sender, input: Input, message: Message): number
   /** Framing is lost: forget what was half read. */

@@ -147,10 +147,12 @@ function isKept({ bytes, start, end }: Text): boolean {
   return bytes === stretch && start >= stretchStart && end <= stretchEnd
 }
 
-/** A path that was kept is redacted where it lies. */
+/** What is bound takes its statement's place. A path that was kept is redacted where it lies. */
 function putResource(call: Call, message: Message, redact: boolean): boolean {
   const { texts, l7Protocol } = call
-  const { resource } = message
+  const { resource, values } = message
+  if (!redact && values.end > values.start)
+    return put(texts, REQUEST_RESOURCE, values) || message.valuesTruncated
   if (redact && isPath(l7Protocol) && isKept(resource)) {
     const at = stretchAt + resource.start - stretchStart
     const end = redactCopy(resource, texts.bytes, at)

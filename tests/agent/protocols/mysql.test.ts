@@ -37,6 +37,7 @@ const FLAGS = {
   compress: 0x0220,
   optional: 0x0200_0200,
   noEofs: 0x0100_0200,
+  track: 0x0080_0200,
 }
 const GREETING = packet(
   0,
@@ -148,6 +149,28 @@ const TALKS: Record<string, readonly Step[]> = {
     GREET,
     ['server', packet(2, ok()), ['response']],
   ],
+  'a login whose OK tells of the session': [
+    GREET,
+    ['client', login(FLAGS.track, 'bob\0\0'), ['request COM_CONNECT user=bob']],
+    // An info that is empty, and the schema that was changed to.
+    ['server', packet(2, '\0\0\0\x02\x40\0\0\0\x07\x01\x05\x04shop'), ['response']],
+    PING,
+    PONG,
+  ],
+  'a login whose OK tells more of the session than is looked at': [
+    GREET,
+    ['client', login(FLAGS.track, 'bob\0\0'), ['request COM_CONNECT user=bob']],
+    [
+      'server',
+      packet(
+        2,
+        `\0\0\0\x02\x40\0\0\0\xfc${little(300, 2)}\0\xfc${little(296, 2)}${'x'.repeat(296)}`,
+      ),
+      ['response'],
+    ],
+    PING,
+    PONG,
+  ],
   'a login that goes back and forth': [
     GREET,
     ['client', login(FLAGS.plain, 'bob\0\0'), ['request COM_CONNECT user=bob']],
@@ -156,6 +179,19 @@ const TALKS: Record<string, readonly Step[]> = {
     ['server', packets(4, '\x01\x04'), ['-']],
     ['client', packet(5, '\x02'), ['-']],
     ['server', packet(6, '\x01-----BEGIN PUBLIC KEY-----'), ['-']],
+    ['client', packet(7, 'SECRET'), ['-']],
+    ['server', packet(8, ok()), ['response']],
+    PING,
+    PONG,
+  ],
+  'a login whose plugin asks in words of its own, and a second factor': [
+    GREET,
+    ['client', login(FLAGS.plain, 'bob\0\0'), ['request COM_CONNECT user=bob']],
+    ['server', packet(2, '\xfedialog\0\x04Password: '), ['response …']],
+    ['client', packet(3, 'SECRET\0'), ['-']],
+    ['server', packet(4, '\x04Code: '), ['-']],
+    ['client', packet(5, 'SECRET\0'), ['-']],
+    ['server', packet(6, '\x02authentication_webauthn_client\0salt'), ['-']],
     ['client', packet(7, 'SECRET'), ['-']],
     ['server', packet(8, ok()), ['response']],
     PING,

@@ -242,6 +242,8 @@ describe.skipIf(noMariadb !== '')(
       expect(rows.map((found: unknown[]) => found.length)).toEqual([1, 2, 3, 4])
       await sql`SELECT * FROM absent WHERE id = ${1}`.catch(() => undefined)
       await sql`INSERT INTO p VALUES (${1}, ${'again'})`.catch(() => undefined)
+      const bound = [-1.5, true, null, 2n ** 64n - 1n, 'été', new Date(86_400_123)]
+      await sql`SELECT ${bound[0]}, ${bound[1]}, ${bound[2]}, ${bound[3]}, ${bound[4]}, ${bound[5]}`
       await sql.close()
       const told = isWhole(relay)
       const executed = of(told, 'request').filter(
@@ -249,6 +251,13 @@ describe.skipIf(noMariadb !== '')(
           operation === 'COM_STMT_EXECUTE' && String(resource).startsWith('INSERT INTO p VALUES'),
       )
       expect(executed.length).toBe(21)
+      expect(executed.map(({ values }) => values)).toEqual([
+        ...Array.from({ length: 20 }, (_, i) => `${i} , name ${i}`),
+        '1 , again',
+      ])
+      const every = '-1.5 , 1 , NULL , 18446744073709551615 , été , 1970-01-02 00:00:00.123000'
+      const asBytes = Buffer.from(every).toString('latin1')
+      expect(of(told, 'request').map(({ values }) => values)).toContain(asBytes)
       expect(of(told, 'response').flatMap(({ code }) => code ?? [])).toEqual(
         expect.arrayContaining([1146, 1062]),
       )

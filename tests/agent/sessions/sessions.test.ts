@@ -74,7 +74,7 @@ function connect(role: Role = 'client', protocol = TCP, isFresh = true): Connect
 }
 
 type Said = Partial<
-  Pick<Message, 'id' | 'tag' | 'last' | 'status' | 'code' | 'length' | 'rows'>
+  Pick<Message, 'id' | 'tag' | 'last' | 'status' | 'code' | 'length' | 'rows' | 'valuesTruncated'>
 > & {
   readonly time?: number
   readonly texts?: Readonly<Record<string, string>>
@@ -522,6 +522,20 @@ test.each([
     }
   },
 )
+
+test.each([
+  [true, 'INSERT INTO t VALUES (?)', false],
+  [false, 'secret', true],
+])('Sessions show what is bound to a statement unless they redact: %p', (redact, want, isCut) => {
+  const { calls, sessions } = start({ redact })
+  const session = sessions.open(connect())
+  session.l7Protocol = MYSQL
+  const texts = { operation: 'COM_STMT_EXECUTE', values: 'secret' }
+  say(session, 'send', "?INSERT INTO t VALUES ('secret')", { texts, valuesTruncated: true })
+  say(session, 'receive', '!')
+  expect(textOf(calls[0]!, 'request_resource')).toBe(want)
+  expect(calls[0]!.isTruncated).toBe(isCut)
+})
 
 test("Sessions take a protocol's own endpoint before any other", () => {
   const { calls, sessions } = start()

@@ -130,7 +130,10 @@ export class Feeder {
   drain(side: Side): void {
     side.heldAt = NEVER
     this.#isBuffered = true
-    this.#room.input.set(side.bytes, side.from, side.to)
+    const { input } = this.#room
+    input.set(side.bytes, side.from, side.to)
+    input.zerosFrom = side.zerosFrom
+    input.zerosTo = side.zerosTo
     const at = this.#feed(side)
     if (this.isReading) side.consume(at)
   }

@@ -1,6 +1,7 @@
 import type { Message } from '../../../model/message.ts'
 import { readTraceparent } from '../../../model/trace-context.ts'
-import { lenenc, lenencSize } from './packet.ts'
+import { lenencSize } from './packet.ts'
+import { stringEnd, valueEnd } from './values.ts'
 
 /*
  * What a client that agreed on CLIENT_QUERY_ATTRIBUTES puts before the text of COM_QUERY:
@@ -30,53 +31,23 @@ export function textStart(bytes: Uint8Array, start: number, end: number, message
     const name = type + 2
     const isNull = ((bytes[start + 2 + (i >> 3)]! >> (i & 7)) & 1) === 1
     const next = isNull ? value : valueEnd(bytes, value, bytes[type]!)
-    if (isTraceparent(bytes, name)) readValue(bytes, value, next, message)
+    if (isTraceparent(bytes, name)) readTrace(bytes, value, next, message)
     type = stringEnd(bytes, name)
     value = next
   }
   return Math.min(value, end)
 }
 
-function isTraceparent(bytes: Uint8Array, at: number): boolean {
+/** Whether the name at `at` is that of a trace. */
+export function isTraceparent(bytes: Uint8Array, at: number): boolean {
   if (bytes[at] !== TRACEPARENT.length) return false
   for (let i = 0; i < TRACEPARENT.length; i++)
     if (bytes[at + 1 + i] !== TRACEPARENT[i]) return false
   return true
 }
 
-function readValue(bytes: Uint8Array, start: number, end: number, message: Message): void {
+/** Reads the trace that the string [start, end) names. */
+export function readTrace(bytes: Uint8Array, start: number, end: number, message: Message): void {
   const from = start + lenencSize(bytes, start)
   if (end <= bytes.length) readTraceparent(bytes, from, end, message)
 }
-
-function stringEnd(bytes: Uint8Array, at: number): number {
-  const size = lenencSize(bytes, at)
-  return size === 0 ? bytes.length : at + size + lenenc(bytes, at, size)
-}
-
-/** Where a value of the binary protocol ends, or the end of all where its type is not known. */
-function valueEnd(bytes: Uint8Array, at: number, type: number): number {
-  const size = SIZES[type]
-  if (size !== undefined) return at + size
-  if (LED_BY_SIZE.has(type)) return at + 1 + bytes[at]!
-  return STRINGS.has(type) ? stringEnd(bytes, at) : bytes.length
-}
-
-/** Bytes of a value by its type: tiny, short, long, float, double, null, long long, int24, year. */
-const SIZES: Readonly<Record<number, number>> = {
-  1: 1,
-  2: 2,
-  3: 4,
-  4: 4,
-  5: 8,
-  6: 0,
-  8: 8,
-  9: 4,
-  13: 2,
-}
-/** Timestamp, date, time, datetime: a byte says how long they are. */
-const LED_BY_SIZE: ReadonlySet<number> = new Set([7, 10, 11, 12])
-/** Texts, decimals, bits, blobs, JSON, geometry. */
-const STRINGS: ReadonlySet<number> = new Set([
-  0, 15, 16, 245, 246, 247, 248, 249, 250, 251, 252, 253, 254, 255,
-])

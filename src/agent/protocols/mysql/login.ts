@@ -6,6 +6,7 @@ import {
   CLIENT_OPTIONAL_METADATA,
   CLIENT_PLUGIN_AUTH_LENENC,
   CLIENT_PROTOCOL_41,
+  CLIENT_QUERY_ATTRIBUTES,
   CLIENT_SECURE_CONNECTION,
   CLIENT_SSL,
   CLIENT_ZSTD,
@@ -56,6 +57,11 @@ export class Agreement {
   /** Definitions are followed by an EOF. */
   get hasEofs(): boolean {
     return !this.#has(CLIENT_DEPRECATE_EOF)
+  }
+
+  /** Values sent with a statement are counted and named. */
+  get hasAttributes(): boolean {
+    return this.#has(CLIENT_QUERY_ATTRIBUTES)
   }
 
   #has(flags: number): boolean {

@@ -13,7 +13,6 @@ export const SIZE_MAX = 0xff_ffff
 
 /** First bytes of a server's payload. */
 export const OK = 0x00
-export const MORE_DATA = 0x01
 export const INFILE = 0xfb
 /** EOF, an OK in its place, or a request for another way to authenticate. */
 export const EOF = 0xfe
@@ -29,6 +28,7 @@ export const CLIENT_PLUGIN_AUTH_LENENC: number = 1 << 21
 export const CLIENT_DEPRECATE_EOF: number = 1 << 24
 export const CLIENT_OPTIONAL_METADATA: number = 1 << 25
 export const CLIENT_ZSTD: number = 1 << 26
+export const CLIENT_QUERY_ATTRIBUTES: number = 1 << 27
 
 /** Flags of a server's status. */
 export const MORE_RESULTS = 0x0008

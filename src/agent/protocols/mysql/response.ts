@@ -23,7 +23,6 @@ import {
   INFILE,
   lenenc,
   lenencSize,
-  MORE_DATA,
   MORE_RESULTS,
   OK,
   SIZE_MAX,
@@ -78,6 +77,8 @@ export class Answer {
   /** Told by the packets: the server wants a file; a statement was prepared under an id. */
   wantsFile = false
   statement = -1
+  /** How many values that statement takes. */
+  parameters = 0
   #hasOptionalMetadata = false
   /** Whether an EOF follows definitions: agreed on, or learnt from the first result. */
   #eofs = UNKNOWN
@@ -157,7 +158,8 @@ export class Answer {
       case ROWS:
         return this.#lastOfRows(bytes, at, size)
       default:
-        return authentication(first)
+        // Anything else than an OK or an error is a plugin's own: its data need not begin with 01.
+        return first === OK ? IS_WHOLE : GOES_ON
     }
   }
 
@@ -199,6 +201,7 @@ export class Answer {
     this.statement = u32(bytes, at + 1)
     const columns = u16(bytes, at + 5)
     const parameters = u16(bytes, at + 7)
+    this.parameters = parameters
     if (size > 12 && this.#hasOptionalMetadata && bytes[at + 12] === 0) return IS_WHOLE
     this.#columns = parameters > 0 ? columns : 0
     this.#definitions = parameters > 0 ? parameters : columns
@@ -276,12 +279,6 @@ function isQuery(command: number): boolean {
     command === PROCESS_INFO ||
     command === STMT_BULK_EXECUTE
   )
-}
-
-/** An OK ends it; anything else is answered by the client: another way, more data. */
-function authentication(first: number): number {
-  if (first === OK) return IS_WHOLE
-  return first === EOF || first === MORE_DATA ? GOES_ON : WRONG
 }
 
 /** Codes 2000 to 2999 are a client's own, all others a server's. Progress is no error. */
