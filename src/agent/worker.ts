@@ -94,7 +94,8 @@ class Lane {
       this.#identity.tick(now)
     }
     if (now >= this.#nextFlush) {
-      this.#nextFlush = now + FLUSH_US
+      // With the seconds that rows are throttled by: the sample of each is then of all of it.
+      this.#nextFlush = (Math.floor(now / FLUSH_US) + 1) * FLUSH_US
       this.#flush()
     }
     this.#pauseMs = events >= BUSY_EVENTS ? POLL_MS_BUSY : Math.min(this.#pauseMs * 2, POLL_MS_IDLE)

@@ -27,9 +27,12 @@ export class Throttle {
   #second = -1
   #used = 0
   #ordinarySeen = 0
-  /** Rows of this second in the open block that may give way. */
+  /** How many there were in the second before. */
+  #expected = 0
+  /** Rows of this second in the open block that may give way; first those that none has replaced. */
   #ordinary: Uint32Array = new Uint32Array(0)
   #ordinarySize = 0
+  #firstSize = 0
   /** About the time, µs, that nine of ten calls do not exceed. */
   #usual = 0
   #seed = 0x9e37_79b9
@@ -63,20 +66,23 @@ export class Throttle {
 
   /** Notes that the call placed last became row `row`. */
   placed(row: number): void {
-    if (!this.#important && this.#ordinarySize < this.#ordinary.length)
-      this.#ordinary[this.#ordinarySize++] = row
+    if (this.#important || this.#ordinarySize === this.#ordinary.length) return
+    this.#ordinary[this.#ordinarySize++] = row
+    this.#firstSize = this.#ordinarySize
   }
 
   /** The open block is gone: none of its rows can give way any more. */
   forget(): void {
     this.#ordinarySize = 0
+    this.#firstSize = 0
   }
 
   #begin(second: number): void {
+    this.forget()
     this.#second = second
     this.#used = 0
+    this.#expected = this.#ordinarySeen
     this.#ordinarySeen = 0
-    this.#ordinarySize = 0
   }
 
   #isImportant(call: Call): boolean {
@@ -95,6 +101,7 @@ export class Throttle {
       const at = this.#chance(this.#ordinarySize)
       const row = this.#ordinary[at]!
       this.#ordinary[at] = this.#ordinary[--this.#ordinarySize]!
+      this.#firstSize = Math.min(this.#firstSize, this.#ordinarySize)
       dropped.ordinary++
       return row
     }
@@ -107,11 +114,26 @@ export class Throttle {
     return Throttle.DROP
   }
 
-  /** Reservoir sampling: the nth ordinary call stays with a chance of rows / n. */
+  /**
+   * Reservoir sampling: the nth ordinary call stays with a chance of rows / n. That replaces
+   * rows · ln(n / rows) of them; where as many as in the second before are to come, each stays with
+   * its final chance and replaces one of the first, so that no row is written a third time.
+   */
   #placeOrdinary(): number {
     this.counters.dropped.ordinary++
-    const at = this.#chance(this.#ordinarySeen)
-    return at < this.#ordinarySize ? this.#ordinary[at]! : Throttle.DROP
+    const seen = this.#ordinarySeen
+    const at = this.#chance(Math.max(seen, this.#expected))
+    if (at >= this.#ordinarySize) return Throttle.DROP
+    return seen < this.#expected && this.#firstSize > 0 ? this.#replaceFirst() : this.#ordinary[at]!
+  }
+
+  #replaceFirst(): number {
+    const ordinary = this.#ordinary
+    const at = this.#chance(this.#firstSize)
+    const row = ordinary[at]!
+    ordinary[at] = ordinary[--this.#firstSize]!
+    ordinary[this.#firstSize] = row
+    return row
   }
 
   /** A whole number in [0, limit): chance enough for a sample, and the same in every run. */

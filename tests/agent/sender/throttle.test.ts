@@ -72,6 +72,26 @@ test('Throttle keeps an even sample of a second, not its beginning', () => {
   expect(new Set(rows.rows).size).toBe(500)
 })
 
+test('Throttle keeps an even sample of each second, also where its calls are fewer or more', () => {
+  const rows = new Rows(500)
+  let writes = 0
+  for (const [second, calls] of [10_000, 10_000, 5000, 20_000].entries()) {
+    for (let i = 0; i < calls; i++) {
+      const before = rows.rows.join()
+      rows.add(String(i), second + 1)
+      if (second === 1 && rows.rows.join() !== before) writes++
+    }
+    const kept = rows.flush().map(Number)
+    expect(new Set(kept).size).toBe(500)
+    // Where fewer come than were expected, the first of them keep more of the rows.
+    const late = kept.filter((i) => i >= calls / 2).length
+    expect(late).toBeGreaterThan(second === 2 ? 70 : 175)
+    expect(late).toBeLessThan(325)
+  }
+  // 500 rows and at most as many again, where sampling alone writes 500 · (1 + ln 20) = 2,000.
+  expect(writes).toBeLessThan(1000)
+})
+
 test('Throttle gives errors a tenth more where no ordinary row is left in the block', () => {
   const rows = new Rows(100)
   for (let i = 0; i < 100; i++) rows.add('ordinary', 1)
