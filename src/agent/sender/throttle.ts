@@ -29,7 +29,7 @@ export class Throttle {
   #ordinarySeen = 0
   /** How many there were in the second before. */
   #expected = 0
-  /** Rows of this second in the open block that may give way; first those that none has replaced. */
+  /** Rows of this second in the open block that may give way, those never replaced first. */
   #ordinary: Uint32Array = new Uint32Array(0)
   #ordinarySize = 0
   #firstSize = 0
