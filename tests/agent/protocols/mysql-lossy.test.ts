@@ -10,6 +10,7 @@ import { each } from '../each.ts'
 import { dice } from '../flow/conversation.ts'
 import { Wire } from '../flow/wire.ts'
 import { bytesOf } from './link.ts'
+import { little, packet } from './mysql-bytes.ts'
 
 type Roll = () => number
 /** A value: its type, its bytes (none: null), and how it reads. */
@@ -22,12 +23,6 @@ type Statement = {
 }
 type Said = { readonly request: string; readonly response: string; readonly shown?: string }
 
-const little = (value: number, size: number): string =>
-  Array.from({ length: size }, (_, i) =>
-    String.fromCharCode(Math.floor(value / 2 ** (8 * i)) & 255),
-  ).join('')
-const packet = (number: number, payload: string): string =>
-  little(payload.length, 3) + String.fromCharCode(number) + payload
 const pick = <T>(roll: Roll, choices: readonly T[]): T =>
   choices[Math.floor(roll() * choices.length)]!
 

@@ -9,13 +9,8 @@ import { Message, NO_TAG } from '../../../src/model/message.ts'
 import { each } from '../each.ts'
 import { Wire } from '../flow/wire.ts'
 import { bytesOf, TestLink, textOf } from './link.ts'
+import { little, packet } from './mysql-bytes.ts'
 
-const little = (value: number | bigint, size: number): string =>
-  Array.from({ length: size }, (_, i) =>
-    String.fromCharCode(Number((BigInt(value) >> BigInt(8 * i)) & 255n)),
-  ).join('')
-const packet = (number: number, payload: string): string =>
-  little(payload.length, 3) + String.fromCharCode(number) + payload
 const sized = (text: string): string =>
   text.length <= 250
     ? String.fromCharCode(text.length) + text

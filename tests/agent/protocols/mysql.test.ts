@@ -2,14 +2,8 @@ import { describe, expect, test } from 'bun:test'
 import { mysql } from '../../../src/agent/protocols/mysql.ts'
 import { MORE, type Sender, SWITCH, WRONG } from '../../../src/agent/protocols/protocol.ts'
 import { bytesOf, TestLink, textOf } from './link.ts'
+import { little, packet } from './mysql-bytes.ts'
 
-const little = (value: number, size: number): string =>
-  Array.from({ length: size }, (_, i) =>
-    String.fromCharCode(Math.floor(value / 2 ** (8 * i)) & 255),
-  ).join('')
-/** A packet: its size, its number, its payload. */
-const packet = (number: number, payload: string): string =>
-  little(payload.length, 3) + String.fromCharCode(number) + payload
 const packets = (first: number, ...payloads: readonly string[]): string =>
   payloads.map((payload, i) => packet(first + i, payload)).join('')
 const query = (text: string): string => packet(0, `\x03${text}`)

@@ -1,4 +1,5 @@
 import type { Sender } from '../../../src/agent/protocols/protocol.ts'
+import { little, packet } from './mysql-bytes.ts'
 
 /** One message, or one part that a sender may write by itself, as latin-1. */
 export type Line = readonly [sender: Sender, text: string]
@@ -13,12 +14,6 @@ const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`
 const command = (...words: readonly string[]): string =>
   `*${words.length}\r\n${words.map(bulk).join('')}`
 
-const little = (value: number, size: number): string =>
-  Array.from({ length: size }, (_, i) =>
-    String.fromCharCode(Math.floor(value / 2 ** (8 * i)) & 255),
-  ).join('')
-const packet = (number: number, payload: string): string =>
-  little(payload.length, 3) + String.fromCharCode(number) + payload
 const packets = (first: number, ...payloads: readonly string[]): string =>
   payloads.map((payload, i) => packet(first + i, payload)).join('')
 const column = (name: string): string =>
