@@ -1,7 +1,7 @@
 import { Segment, type SegmentSink } from '../../model/segment.ts'
 
 /**
- * Segments given on at a time. One after the other they cost half as much again: all rooms' code
+ * Segments given on at a time. One after the other a replay costs a fifth more: all rooms' code
  * together is three times what a processor's first cache holds, so each segment fetches it anew.
  */
 const BATCH = 64

@@ -7,7 +7,7 @@ const SLOTS = 1024
 
 /**
  * The point that a connection's last call was counted in: the next one mostly belongs there too,
- * which a few comparisons tell (20 ns) where the whole key would be hashed and looked up (75 ns).
+ * which a few comparisons tell where the whole key would be hashed and looked up.
  */
 export class RecentPoints {
   readonly #rounds = new Float64Array(SLOTS)
