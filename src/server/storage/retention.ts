@@ -5,7 +5,7 @@ import { sentenceOf } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import { tables } from '../../model/tables/registry.ts'
 import { qualifiedName, type Table } from '../../model/tables/table.ts'
-import { text } from './schema.ts'
+import { rowsOf, text } from './schema.ts'
 
 export type RetentionOptions = {
   readonly env: Pick<Env, 'clock' | 'timers'>
@@ -155,10 +155,6 @@ export async function diskBytes(client: ClickHouseClient): Promise<number> {
        SELECT arrayJoin(disks) FROM system.storage_policies WHERE policy_name = 'default')`,
   )
   return Number(row?.bytes) || Number.POSITIVE_INFINITY
-}
-
-async function rowsOf<Row>(client: ClickHouseClient, query: string): Promise<Row[]> {
-  return await (await client.query({ query, format: 'JSONEachRow' })).json<Row>()
 }
 
 const OURS = `database IN (${[...new Set(tables.map(({ database }) => text(database)))].join(', ')})`

@@ -126,7 +126,7 @@ async function bringUp(
 ): Promise<void> {
   await makeDatabases(client)
   await client.command({ query: VERSIONS_DDL })
-  const [{ version = 0 } = {}] = await rows<{ version: number }>(
+  const [{ version = 0 } = {}] = await rowsOf<{ version: number }>(
     client,
     'SELECT max(version) AS version FROM flow_tag.schema_version',
   )
@@ -213,7 +213,7 @@ async function adjustTtl(
   retention: Retention,
 ): Promise<void> {
   const where = `database = ${text(table.database)} AND name = ${text(table.name)}`
-  const [{ engine_full = '' } = {}] = await rows<{ engine_full: string }>(
+  const [{ engine_full = '' } = {}] = await rowsOf<{ engine_full: string }>(
     client,
     `SELECT engine_full FROM system.tables WHERE ${where}`,
   )
@@ -224,10 +224,11 @@ async function adjustTtl(
 }
 
 async function names(client: ClickHouseClient, query: string): Promise<Set<string>> {
-  return new Set((await rows<{ name: string }>(client, query)).map(({ name }) => name))
+  return new Set((await rowsOf<{ name: string }>(client, query)).map(({ name }) => name))
 }
 
-async function rows<Row>(client: ClickHouseClient, query: string): Promise<Row[]> {
+/** The rows of `query`. */
+export async function rowsOf<Row>(client: ClickHouseClient, query: string): Promise<Row[]> {
   return await (await client.query({ query, format: 'JSONEachRow' })).json<Row>()
 }
 
