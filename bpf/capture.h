@@ -165,10 +165,22 @@ INLINE __u32 generation_now(void)
 	return now ? now->generation : 0;
 }
 
+/* To be woken is dear for both sides: the reader comes by itself, but for a ring that fills. */
+INLINE __u64 wake_flag(void)
+{
+	__u32 what = COUNT_EVENTS;
+	__u64 *events = bpf_map_lookup_elem(&counters, &what);
+
+	if (!events || *events % LOOK_EVERY ||
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < settings.wake_bytes)
+		return BPF_RB_NO_WAKEUP;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 INLINE void emit(void *record, __u32 size)
 {
-	count(bpf_ringbuf_output(&ring, record, size, BPF_RB_NO_WAKEUP) ? COUNT_RING_FULL
-									: COUNT_EVENTS);
+	count(bpf_ringbuf_output(&ring, record, size, wake_flag()) ? COUNT_RING_FULL
+								   : COUNT_EVENTS);
 }
 
 /* Reports one call that moved bytes; the caller asked is_shown() before. */

@@ -7,6 +7,7 @@
 #define BYTES_ALL 16384 /* the most that one call hands over */
 #define IOVECS_MAX 8
 #define LOCK_TRIES 128
+#define LOOK_EVERY 16 /* events of a processor between two looks at how full the ring is */
 #define MESSAGES_MAX 1024 /* UIO_MAXIOV: sendmmsg and recvmmsg take no more */
 
 enum direction { SEND = 0, RECEIVE = 1 };

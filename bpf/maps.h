@@ -9,9 +9,14 @@
 struct settings {
 	__u32 quiet_ticks;     /* jiffies of quiet after which an ignored socket is tried again */
 	__u32 undecided_bytes; /* of a call handed over until the socket has a verdict */
+	__u32 wake_bytes;      /* unread in the ring, from which on its reader is woken */
 };
 
-const volatile struct settings settings = { .quiet_ticks = 60000, .undecided_bytes = 1024 };
+const volatile struct settings settings = {
+	.quiet_ticks = 60000,
+	.undecided_bytes = 1024,
+	.wake_bytes = 4 << 20,
+};
 
 enum verdict { UNDECIDED = 0, DECIDED = 1, MUTED = 2 };
 

@@ -18,11 +18,15 @@ import { PointRows } from './sender/point-rows.ts'
 
 declare const self: Worker
 
-/** How long the ring is left alone: the busier, the shorter. */
-const POLL_MS_BUSY = 8
-const POLL_MS_IDLE = 20
-/** Events of one poll from which on the lane is busy. */
-const BUSY_EVENTS = 32
+/**
+ * How long the ring is left alone, unless it fills before. A lane that works for a moment every few
+ * milliseconds makes the scheduler move the programs it observes time and again.
+ */
+const PAUSE_MS_QUIET = 20
+const PAUSE_MS_BUSY = 300
+/** Events a millisecond from which on the lane is busy. */
+const BUSY_EVENTS = 2
+/** Rows are throttled by the second, and go when theirs is over. */
 const FLUSH_US = 1_000_000
 const IDENTITY_US = 1_000_000
 
@@ -45,10 +49,10 @@ class Lane {
     remotePort: 0,
     processId: 0,
   }
-  #pauseMs = POLL_MS_BUSY
+  #pauseMs = PAUSE_MS_QUIET
   #nextFlush = 0
   #nextIdentity = 0
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #next: ReturnType<typeof setImmediate> | undefined
   #polls = 0
 
   constructor(options: LaneOptions) {
@@ -94,27 +98,25 @@ class Lane {
       this.#identity.tick(now)
     }
     if (now >= this.#nextFlush) {
-      // With the seconds that rows are throttled by: the sample of each is then of all of it.
       this.#nextFlush = (Math.floor(now / FLUSH_US) + 1) * FLUSH_US
-      this.#flush()
+      this.#rows.flushEnded(now)
+      this.#pointRows.flush()
+      post({ samples: this.#samples() })
     }
-    this.#pauseMs = events >= BUSY_EVENTS ? POLL_MS_BUSY : Math.min(this.#pauseMs * 2, POLL_MS_IDLE)
-    this.#timer = setTimeout(() => this.#turn(), this.#pauseMs)
-  }
-
-  #flush(): void {
-    this.#rows.flush()
-    this.#pointRows.flush()
-    post({ samples: this.#samples() })
+    this.#pauseMs = events >= this.#pauseMs * BUSY_EVENTS ? PAUSE_MS_BUSY : PAUSE_MS_QUIET
+    this.#ring.wait(this.#pauseMs)
+    this.#next = setImmediate(() => this.#turn())
   }
 
   /** The last events, then everything that still waits, as blocks. */
   stop(): void {
-    clearTimeout(this.#timer)
+    clearImmediate(this.#next)
     this.#ring.poll(this.#pipeline.segment)
     this.#pipeline.drain()
     this.#points.tick(Number.POSITIVE_INFINITY)
-    this.#flush()
+    this.#rows.flush()
+    this.#pointRows.flush()
+    post({ samples: this.#samples() })
     this.#ring.close()
     post({ stopped: true })
   }

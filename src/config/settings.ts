@@ -101,7 +101,7 @@ const capture = z.strictObject({
     .min(65_536)
     .max(1024 * MB)
     .refine((bytes) => Number.isInteger(Math.log2(bytes)), 'a power of two')
-    .default(16 * MB)
+    .default(32 * MB)
     .meta({ description: 'Size of the buffer between kernel and agent, a power of two.' }),
   observe: z.boolean().default(true).meta({
     description: 'False ignores every socket: what remains is the cost of the hooks alone.',

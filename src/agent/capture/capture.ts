@@ -34,6 +34,8 @@ export const RING_BYTES_DEFAULT: number = 8 << 20
 const OBJECTS: Readonly<Record<Family, string>> = { socket: socketPath, syscall: syscallPath }
 const UNDECIDED_BYTES_DEFAULT = 1024
 const QUIET_MS_DEFAULT = 60_000
+/** So full a ring wakes its reader before its time: what is left holds tens of milliseconds. */
+const WAKE_SHARE = 0.75
 /** Offset and least size of `recursion_misses` in struct bpf_prog_info (linux/bpf.h, 5.12). */
 const MISSES_AT = 208
 const INFO_BYTES = 232
@@ -169,6 +171,7 @@ function open(family: Family, options: CaptureOptions, loads = 1): Capture {
     const quiet = ((options.quietMs ?? QUIET_MS_DEFAULT) * 1e6) / tickNanoseconds()
     settings.setUint32(SETTINGS.undecided_bytes, undecided, true)
     settings.setUint32(SETTINGS.quiet_ticks, quiet, true)
+    settings.setUint32(SETTINGS.wake_bytes, object.entries('ring') * WAKE_SHARE, true)
     object.load()
     const capture = new Capture(object, family)
     for (const processId of options.mutedProcessIds) capture.muteProcess(processId)

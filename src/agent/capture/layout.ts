@@ -27,8 +27,8 @@ export const EVENT = {
 export const EVENT_SIZE = 112
 
 /** `struct settings`, the object's .rodata. */
-export const SETTINGS = { quiet_ticks: 0, undecided_bytes: 4 } as const
-export const SETTINGS_SIZE = 8
+export const SETTINGS = { quiet_ticks: 0, undecided_bytes: 4, wake_bytes: 8 } as const
+export const SETTINGS_SIZE = 12
 
 /** `enum counter`: what the kernel counts, in its order, as metrics name it. */
 export const COUNTERS = [

@@ -1,7 +1,7 @@
 /**
  * Reads the kernel's ring in place, without a call: libc's mmap gives the consumer's page
- * (writable), and behind it the producer's page and the data, mapped twice so that no record is
- * torn at the end (https://docs.kernel.org/bpf/ringbuf.html). Runs in a Worker.
+ * (writable), and behind it the producer's page and the data
+ * (https://docs.kernel.org/bpf/ringbuf.html). Runs in a Worker.
  */
 import { MetaflowError } from '../../lib/errors.ts'
 import { addressOf, openLibrary } from '../../lib/ffi.ts'
@@ -25,12 +25,21 @@ const BPF_ANY = 0n
 const BPF_NOEXIST = 1n
 /** Room in the ring is given back at least this often while much is read at once. */
 const RELEASE_BYTES = 65_536
+/** Room for the longest record: struct event, and BYTES_ALL of bpf/events.h. */
+const RECORD_BYTES_MAX = 32_768
 const TWO_32 = 4_294_967_296
+const EPOLL_CTL_ADD = 1
+/** EPOLLIN | EPOLLET: woken by the kernel programs alone, not by what lies there already. */
+const READABLE_EDGE = 0x8000_0001
 const ROLES: readonly Role[] = ['unknown', 'client', 'server']
 const BEFORE: readonly Segment['before'][] = ['unknown', 'none', 'some']
 
 const SIGNATURES = {
   syscall: { args: ['usize', 'usize', 'ptr', 'usize'], returns: 'i32' },
+  epoll_create1: { args: ['i32'], returns: 'i32' },
+  epoll_ctl: { args: ['i32', 'i32', 'i32', 'ptr'], returns: 'i32' },
+  epoll_wait: { args: ['i32', 'ptr', 'i32', 'i32'], returns: 'i32' },
+  close: { args: ['i32'], returns: 'i32' },
 } as const
 
 export class Ring {
@@ -45,6 +54,13 @@ export class Ring {
   readonly #words: Uint32Array
   readonly #generation: Int32Array
   readonly #batch: SegmentBatch
+  /** A record that the ring's end tears in two is put together here. */
+  readonly #torn: Uint8Array = new Uint8Array(RECORD_BYTES_MAX)
+  readonly #tornWords: Uint32Array = new Uint32Array(this.#torn.buffer)
+  readonly #tornBatch: SegmentBatch = batchOver(this.#torn)
+  readonly #epollFd: number
+  /** struct epoll_event, packed: 12 bytes. */
+  readonly #epollEvent = new Uint32Array(3)
   readonly #mappings = new Mappings()
   readonly #key = new BigUint64Array(1)
   readonly #value = new Uint32Array(1)
@@ -57,20 +73,26 @@ export class Ring {
     const { pageBytes } = this.#mappings
     this.#mask = ringBytes - 1
     this.#consumed = new BigUint64Array(this.#map(ringFd, pageBytes, READ_WRITE), 0, 1)
-    const data = this.#map(ringFd, pageBytes + 2 * ringBytes, READ, pageBytes)
+    // Not twice, as it may be: each page that is mapped counts as memory of this process.
+    const data = this.#map(ringFd, pageBytes + ringBytes, READ, pageBytes)
     this.#produced = new Uint32Array(data, 0, 2)
     this.#words = new Uint32Array(data, pageBytes)
-    const bytes = new Uint8Array(data, pageBytes)
-    this.#batch = new SegmentBatch((segment) => {
-      segment.bytes = bytes
-      segment.addresses = bytes
-      segment.command = bytes
-    })
+    this.#batch = batchOver(new Uint8Array(data, pageBytes))
     this.#generation = new Int32Array(this.#map(controlFd, pageBytes, READ_WRITE), 0, 1)
     this.#consumer = Number(this.#consumed[0])
     this.#attribute[0] = BigInt(verdictsFd)
     this.#attribute[1] = BigInt(addressOf(this.#key))
     this.#attribute[2] = BigInt(addressOf(this.#value))
+    this.#epollFd = this.#libc.epoll_create1(0)
+    this.#epollEvent[0] = READABLE_EDGE
+    if (this.#libc.epoll_ctl(this.#epollFd, EPOLL_CTL_ADD, ringFd, this.#epollEvent) === 0) return
+    this.close()
+    throw new MetaflowError('failed', 'Cannot wait for the ring of the kernel: epoll refused it')
+  }
+
+  /** Blocks for so long, or until the kernel programs find that the ring fills. */
+  wait(milliseconds: number): void {
+    this.#libc.epoll_wait(this.#epollFd, this.#epollEvent, 1, milliseconds)
   }
 
   #map(fd: number, bytes: number, protection: number, offset = 0): ArrayBuffer {
@@ -111,10 +133,14 @@ export class Ring {
       if (header >= RECORD_BUSY) break
       const length = header & (RECORD_DISCARD - 1)
       const total = (length + RECORD_HEADER + 7) & ~7
-      if (length < EVENT_SIZE) this.malformed++
+      if (length < EVENT_SIZE || total > RECORD_BYTES_MAX) this.malformed++
       else if (header < RECORD_DISCARD) {
-        this.#fill(batch.next(), at + RECORD_HEADER)
         events++
+        if (at + total <= words.length << 2) this.#fill(batch.next(), words, at + RECORD_HEADER)
+        else {
+          batch.give(sink)
+          this.#giveTorn(sink, at, total)
+        }
       }
       at = (at + total) & mask
       left -= total
@@ -128,14 +154,22 @@ export class Ring {
     return events
   }
 
+  #giveTorn(sink: SegmentSink, at: number, size: number): void {
+    const words = this.#words
+    const torn = this.#tornWords
+    const mask = this.#mask >>> 2
+    for (let i = 0; i < size >>> 2; i++) torn[i] = words[((at >>> 2) + i) & mask]!
+    this.#fill(this.#tornBatch.next(), torn, RECORD_HEADER)
+    this.#tornBatch.give(sink)
+  }
+
   #release(bytes: number): 0 {
     this.#consumer += bytes
     Atomics.store(this.#consumed, 0, BigInt(this.#consumer))
     return 0
   }
 
-  #fill(segment: Segment, at: number): void {
-    const words = this.#words
+  #fill(segment: Segment, words: Uint32Array, at: number): void {
     const word = at >>> 2
     const ports = words[word + (EVENT.local_port >> 2)]!
     const kinds = words[word + (EVENT.kind >> 2)]!
@@ -183,8 +217,17 @@ export class Ring {
 
   /** Unmaps the ring; no segment may be read afterwards. */
   close(): void {
+    this.#libc.close(this.#epollFd)
     this.#mappings.close()
   }
+}
+
+function batchOver(bytes: Uint8Array): SegmentBatch {
+  return new SegmentBatch((segment) => {
+    segment.bytes = bytes
+    segment.addresses = bytes
+    segment.command = bytes
+  })
 }
 
 /** Opens the ring of a capture: in a Worker, from the handle that the main thread posted. */

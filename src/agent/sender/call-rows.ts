@@ -31,7 +31,7 @@ export class CallRows {
   constructor(options: CallRowsOptions) {
     const { utc, rowsPerSecond, emit, ...rest } = options
     this.#utc = utc
-    this.throttle = new Throttle(rowsPerSecond)
+    this.throttle = new Throttle(rowsPerSecond, () => this.#builder.flush())
     this.#builder = new BlockBuilder({
       ...rest,
       table: l7FlowLog,
@@ -68,6 +68,14 @@ export class CallRows {
   /** Emits the rows there are. */
   flush(): void {
     this.#builder.flush()
+  }
+
+  /**
+   * Emits them but for those of the second that goes on at `now`, monotonic µs: once emitted they
+   * could give way to none, and would be its beginning instead of an even sample of it.
+   */
+  flushEnded(now: number): void {
+    if (!this.throttle.isFilling(now)) this.#builder.flush()
   }
 
   #write(row: number, call: Call): void {

@@ -24,6 +24,7 @@ export class Throttle {
     'important',
   ])
   readonly #limit: number
+  readonly #onSecond: () => void
   #second = -1
   #used = 0
   #ordinarySeen = 0
@@ -38,8 +39,10 @@ export class Throttle {
   #seed = 0x9e37_79b9
   #important = false
 
-  constructor(rowsPerSecond: number) {
+  /** `onSecond` is called before the first call of another second is placed. */
+  constructor(rowsPerSecond: number, onSecond: () => void) {
     this.#limit = rowsPerSecond
+    this.#onSecond = onSecond
     if (rowsPerSecond !== Number.POSITIVE_INFINITY)
       this.#ordinary = new Uint32Array(Math.ceil(rowsPerSecond))
   }
@@ -77,7 +80,13 @@ export class Throttle {
     this.#firstSize = 0
   }
 
+  /** Whether calls of the second that is being filled may still come; `now` is monotonic µs. */
+  isFilling(now: number): boolean {
+    return this.#second >= Math.floor(now / SECOND)
+  }
+
   #begin(second: number): void {
+    this.#onSecond()
     this.forget()
     this.#second = second
     this.#used = 0

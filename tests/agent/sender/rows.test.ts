@@ -243,6 +243,25 @@ test('CallRows begins the next block before one holds too many bytes', () => {
   expect(blocks.map(({ header }) => header.rows).reduce((a, b) => a + b)).toBe(3000)
 })
 
+test('CallRows emits a second whole: its rows may give way until it is over', () => {
+  const { rows, blocks } = callRows(100)
+  const add = (from: number, to: number): void => {
+    for (let at = from; at < to; at++) rows.add(call({ endTime: at * 1000, clientPort: at }))
+  }
+  add(5000, 5600)
+  rows.flushEnded(5_600_000)
+  expect(blocks.length).toBe(0)
+  add(5600, 6400)
+  expect(blocks.length).toBe(1)
+  rows.flushEnded(6_900_000)
+  expect(blocks.length).toBe(1)
+  rows.flushEnded(7_000_000)
+  expect(blocks.map(({ header }) => header.rows)).toEqual([100, 100])
+  const { values } = blocks[0]!.columns.get(16) as { values: Uint16Array }
+  const late = values.filter((port) => port >= 5500)
+  expect(late.length).toBeGreaterThan(30)
+})
+
 test('CallRows is empty after a flush', () => {
   const { rows, blocks } = callRows(100)
   rows.flush()

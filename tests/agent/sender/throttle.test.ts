@@ -9,7 +9,7 @@ class Rows {
   readonly throttle: Throttle
 
   constructor(rowsPerSecond: number) {
-    this.throttle = new Throttle(rowsPerSecond)
+    this.throttle = new Throttle(rowsPerSecond, () => {})
   }
 
   add(name: string, second: number, changes: Partial<Call> = {}): void {

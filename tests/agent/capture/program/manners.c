@@ -342,6 +342,7 @@ static void flood(const char *transport)
 	for (int i = 0; i < count; i++) {
 		if (i == 1 && wait)
 			must(read(0, bytes, 1) == 1, "go");
+		memset(bytes, i, size);
 		must(write(pair[0], bytes, size) == size, "write");
 		must(read(pair[1], bytes, size) == size, "read");
 	}
