@@ -2,8 +2,7 @@
 /*
  * What both hook families do with a call that moved bytes on a socket. The including file defines
  * READ(sk, field): a plain load where the verifier trusts the pointer, a probe read elsewhere;
- * network_of(sk); copy_command(event); and tcp_end(sk, direction), the sequence number after the
- * last byte moved.
+ * network_of(sk); and tcp_end(sk, direction), the sequence number after the last byte moved.
  */
 #pragma once
 
@@ -183,12 +182,25 @@ INLINE void emit(void *record, __u32 size)
 								   : COUNT_EVENTS);
 }
 
+/*
+ * The process, with its name, not the thread's: a resolver's threads are called anything. Loads
+ * cost less than the helpers that do the same.
+ */
+INLINE void fill_process(struct event *event, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+
+	event->tgid = task->tgid;
+	event->tid = task->pid;
+	((__u64 *)event->command)[0] = ((__u64 *)leader->comm)[0];
+	((__u64 *)event->command)[1] = ((__u64 *)leader->comm)[1];
+}
+
 /* Reports one call that moved bytes; the caller asked is_shown() before. */
-INLINE void report(struct sock *sk, struct socket_state *state,
+INLINE void report(struct sock *sk, struct socket_state *state, struct task_struct *task,
 		   struct thread *thread, struct call *call)
 {
 	struct scratch *scratch = scratch_of(call->direction);
-	__u64 id = bpf_get_current_pid_tgid();
 	__u32 generation = generation_now();
 
 	if (!scratch)
@@ -197,7 +209,7 @@ INLINE void report(struct sock *sk, struct socket_state *state,
 	fill_ends(event, sk);
 	event->network = network_of(sk);
 	if (state->verdict == UNDECIDED || state->generation != generation)
-		decide(state, scratch, generation, id >> 32);
+		decide(state, scratch, generation, task->tgid);
 	__u32 limit = state->verdict == DECIDED ? state->limit : settings.undecided_bytes;
 	if (state->verdict == MUTED || !limit)
 		return;
@@ -213,11 +225,9 @@ INLINE void report(struct sock *sk, struct socket_state *state,
 	event->key = state->key;
 	event->time = bpf_ktime_get_ns();
 	event->trace = thread ? trace_of(thread, state->key, event) : 0;
-	event->tgid = id >> 32;
-	event->tid = id;
 	event->kind = KIND_DATA;
 	event->role = state->role;
-	copy_command(event);
+	fill_process(event, task);
 	event->captured = gather(scratch, call, limit);
 	state->reported = 1;
 	emit(scratch, HEADER_SIZE + at_most(event->captured, BYTES_ALL));

@@ -19,18 +19,6 @@ INLINE __u32 network_of(struct sock *sk)
 	return sk->__sk_common.skc_net.net->ns.inum;
 }
 
-/*
- * The process's name, not the thread's: a resolver's threads are called anything. Two loads, which
- * cost 30 ns less than the helper.
- */
-INLINE void copy_command(struct event *event)
-{
-	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
-
-	((__u64 *)event->command)[0] = ((__u64 *)leader->comm)[0];
-	((__u64 *)event->command)[1] = ((__u64 *)leader->comm)[1];
-}
-
 INLINE __u32 tcp_end(struct sock *sk, __u32 direction)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
@@ -166,7 +154,7 @@ INLINE int moved(struct sock *sk, int result, int flags, __u32 direction)
 	/* MSG_TRUNC on TCP drops the bytes instead of copying them. */
 	if (flags & MESSAGE_TRUNC && sk->sk_protocol == PROTOCOL_TCP)
 		call.buffer = 0;
-	report(sk, state, thread, &call);
+	report(sk, state, task, thread, &call);
 	return 0;
 }
 

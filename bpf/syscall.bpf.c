@@ -20,15 +20,6 @@ INLINE __u32 network_of(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
-/* The process's name, not the thread's: a resolver's threads are called anything. */
-INLINE void copy_command(struct event *event)
-{
-	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
-
-	((__u64 *)event->command)[0] = ((__u64 *)leader->comm)[0];
-	((__u64 *)event->command)[1] = ((__u64 *)leader->comm)[1];
-}
-
 INLINE __u32 tcp_end(struct sock *sk, __u32 direction)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
@@ -145,7 +136,7 @@ static __noinline int report_call(struct exit *exit, struct call *call)
 		bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (exit->drops)
 		call->buffer = 0;
-	report(exit->found.sk, state, thread, call);
+	report(exit->found.sk, state, task, thread, call);
 	return 0;
 }
 

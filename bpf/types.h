@@ -50,6 +50,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	struct files_struct *files;
 	struct task_struct *group_leader;
+	int pid, tgid;
 	char comm[16];
 };
 
