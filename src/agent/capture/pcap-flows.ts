@@ -26,6 +26,8 @@ export class PacketFlows {
   protocols: Uint8Array = new Uint8Array(FLOWS_MIN)
   /** Sequence number of the client's SYN, where `states` says that one was seen. */
   syns: Uint32Array = new Uint32Array(FLOWS_MIN)
+  /** Sequence numbers after each end's FIN, local then remote, where `states` says so. */
+  fins: Uint32Array = new Uint32Array(FLOWS_MIN * 2)
   /** Bits of what happened to it: the caller's. */
   states: Uint8Array = new Uint8Array(FLOWS_MIN)
   /** Whether the datagram looked up last was sent by the flow's local end. */
@@ -131,6 +133,7 @@ export class PacketFlows {
     this.isIpv4 = copied(this.isIpv4, new Uint8Array(size))
     this.protocols = copied(this.protocols, new Uint8Array(size))
     this.syns = copied(this.syns, new Uint32Array(size))
+    this.fins = copied(this.fins, new Uint32Array(size * 2))
     this.states = copied(this.states, new Uint8Array(size))
     this.#words = copied(this.#words, new Uint32Array(size * WORDS))
     this.#nexts = new Int32Array(size)

@@ -22,33 +22,52 @@ const LOCAL_FIN = 2
 const REMOTE_FIN = 4
 const RESET = 8
 const CLOSING = 16
-/** Bytes sent before a FIN or RST may be captured after it: an end is believed so much later. */
+/** Whether the FIN of an end was acknowledged: then nothing before it is missing. */
+const LOCAL_DONE = 32
+const REMOTE_DONE = 64
+const CLOSED = 128
+const ENDED = LOCAL_FIN | REMOTE_FIN
+const DONE = LOCAL_DONE | REMOTE_DONE
+/** Bytes sent before the end may be captured after it: an end is believed so much later. */
 const CLOSE_DELAY = 100_000
+/**
+ * Without acknowledgements what is missing may be sent again; afterwards what was there may be,
+ * by who does not know that it arrived. RFC 6298: 1 s, then 2 s, are the first time-outs.
+ */
+const LINGER = 5_000_000
+/** No flow. */
+const NONE = -1
+/** No flow: data of one that is over. */
+const LATE = -2
 
 /**
  * Turns packets into segments: numbers their flows, tells who is the client where a SYN was seen,
  * and says when a connection opens and closes. Streams are put in order by who takes the segments.
  */
 export class PacketSegments {
-  readonly counters: Counters<NotRead | 'flows' | 'fragments'> = new Counters('packets', [
-    'link',
-    'notIp',
-    'protocol',
-    'malformed',
-    'fragment',
-    'waiting',
-    'flows',
-    'fragments',
-  ])
+  readonly counters: Counters<NotRead | 'flows' | 'fragments' | 'closed'> = new Counters(
+    'packets',
+    [
+      'link',
+      'notIp',
+      'protocol',
+      'malformed',
+      'fragment',
+      'waiting',
+      'flows',
+      'fragments',
+      'closed',
+    ],
+  )
   readonly #sink: SegmentSink
   readonly #ip = new IpReader()
   readonly #flows = new PacketFlows()
   readonly #batch = new SegmentBatch((segment) => {
     segment.source = 'packet'
   })
-  /** Flows that close, with the time at which; the first closes first. */
-  #closing: { readonly flow: number; readonly key: number; readonly at: number }[] = []
-  #closed = 0
+  readonly #closing = new Due()
+  /** Flows that close if nothing is heard of them, and closed ones that are forgotten. */
+  readonly #lingering = new Due()
   #time = 0
 
   constructor(sink: SegmentSink) {
@@ -59,7 +78,8 @@ export class PacketSegments {
     const { counters } = this
     counters.in++
     this.#time = packet.time
-    if (this.#closing.length > 0) this.#closeDue(packet.time)
+    if (this.#closing.at <= packet.time || this.#lingering.at <= packet.time)
+      this.#closeDue(packet.time)
     const wrong = this.#ip.read(packet) || this.#transport(this.#ip.datagram)
     if (wrong) counters.dropped[wrong]++
     counters.dropped.fragments = this.#ip.fragments.dropped
@@ -75,10 +95,11 @@ export class PacketSegments {
 
   /** Closes what is still open: the capture ends. */
   finish(): void {
-    for (const flow of this.#flows.all()) this.#close(flow)
+    for (const flow of this.#flows.all()) if (!this.#isClosed(flow)) this.#tell(flow, 'close')
+    this.flush()
   }
 
-  #transport(datagram: Datagram): NotRead | '' {
+  #transport(datagram: Datagram): NotRead | 'closed' | '' {
     return datagram.protocol === TCP ? this.#tcp(datagram) : this.#udp(datagram)
   }
 
@@ -96,7 +117,7 @@ export class PacketSegments {
     return ''
   }
 
-  #tcp(datagram: Datagram): NotRead | '' {
+  #tcp(datagram: Datagram): NotRead | 'closed' | '' {
     const { bytes, start, end, size } = datagram
     if (end - start < 20) return 'malformed'
     const head = (bytes[start + 12]! >> 4) * 4
@@ -105,35 +126,46 @@ export class PacketSegments {
     const sequence = u32(bytes, start + 4)
     const payload = size - head
     const flow = this.#flowOf(datagram, flags, sequence, payload)
-    if (flow < 0) return ''
+    if (flow < 0) return flow === LATE ? 'closed' : ''
     const first = flags & SYN ? (sequence + 1) >>> 0 : sequence
-    if (payload > 0)
+    // What a RST carries is a word about why, and no part of the stream (RFC 9293 §3.5.3).
+    if (payload > 0 && (flags & RST) === 0)
       this.#emitData(flow, datagram, { start: start + head, size: payload, sequence: first })
-    if (flags & (FIN | RST)) this.#end(flow, flags)
+    if ((flags & (FIN | RST)) !== 0 || (this.#flows.states[flow]! & ENDED) !== 0)
+      this.#end(flow, { flags, end: first + payload, acknowledged: u32(bytes, start + 8) })
     return ''
   }
 
-  /** The packet's flow, made or renewed where it must be; -1 for what is left of a closed one. */
+  /** The packet's flow, made or renewed where it must be; NONE, or LATE of a closed one's data. */
   #flowOf(datagram: Datagram, flags: number, sequence: number, payload: number): number {
     const { bytes, start } = datagram
+    const flow = this.#flows.find(datagram, u16(bytes, start), u16(bytes, start + 2))
+    if ((flags & (SYN | RST)) === SYN) return this.#flowOfSyn(flow, datagram, flags, sequence)
+    if (flow < 0) return payload === 0 || (flags & RST) !== 0 ? NONE : this.#add(datagram, true)
+    if (!this.#isClosed(flow)) return flow
+    return payload > 0 ? LATE : NONE
+  }
+
+  /** The flow that a SYN is of, `flow` being the one known between its ports: its own, or new. */
+  #flowOfSyn(flow: number, datagram: Datagram, flags: number, sequence: number): number {
     const flows = this.#flows
-    const flow = flows.find(datagram, u16(bytes, start), u16(bytes, start + 2))
-    const opens = (flags & (SYN | RST)) === SYN
     const isAnswer = (flags & ACK) !== 0
+    // What the client's SYN said is what the answer acknowledges, less one.
+    const syn = isAnswer ? (u32(datagram.bytes, datagram.start + 8) - 1) >>> 0 : sequence
     if (flow >= 0) {
-      const isSame = !opens || isAnswer || (isSyn(flows, flow) && flows.syns[flow] === sequence)
-      if (isSame) {
-        if (opens && isAnswer) this.#emitOpen(flow, sequence)
+      const isClosed = this.#isClosed(flow)
+      const isKnown = isSyn(flows, flow) && flows.syns[flow] === syn
+      if (isKnown && isClosed) return NONE
+      if (isKnown || (isAnswer && !isClosed)) {
+        if (isAnswer) this.#emitOpen(flow, sequence)
         return flow
       }
       // Another SYN between the same ports: another connection.
-      this.#close(flow)
-    } else if (!opens && payload === 0) return -1
-    const made = this.#add(datagram, !(opens && isAnswer))
-    if (!opens) return made
+      this.#forget(flow)
+    }
+    const made = this.#add(datagram, !isAnswer)
     flows.states[made]! |= SAW_SYN
-    // What the client's SYN said is what the answer acknowledges, less one.
-    flows.syns[made] = isAnswer ? u32(bytes, start + 8) - 1 : sequence
+    flows.syns[made] = syn
     this.#emitOpen(made, sequence)
     return made
   }
@@ -147,8 +179,8 @@ export class PacketSegments {
     const victim = this.#flows.victim
     if (victim >= 0) {
       const wanted = this.#flows.isFromLocal
-      this.counters.dropped.flows++
-      this.#close(victim)
+      if (!this.#isClosed(victim)) this.counters.dropped.flows++
+      this.#forget(victim)
       this.#flows.isFromLocal = wanted
     }
     return this.#flows.add(datagram, senderIsLocal)
@@ -198,32 +230,94 @@ export class PacketSegments {
     return segment
   }
 
-  /** A FIN ends one direction, a RST both; the connection closes a little after. */
-  #end(flow: number, flags: number): void {
-    const { states, isFromLocal } = this.#flows
-    states[flow]! |= flags & RST ? RESET : isFromLocal ? LOCAL_FIN : REMOTE_FIN
-    const state = states[flow]!
-    const ended = (state & RESET) !== 0 || (state & (LOCAL_FIN | REMOTE_FIN)) === 6
-    if (!ended || state & CLOSING) return
-    states[flow]! |= CLOSING
-    this.#closing.push({ flow, key: this.#flows.keys[flow]!, at: this.#time + CLOSE_DELAY })
+  /**
+   * A FIN ends one direction, a RST both. The connection closes a little after both FINs were
+   * acknowledged, for then nothing is missing; else after a time in which that may come again.
+   */
+  #end(flow: number, { flags, end, acknowledged }: Ending): void {
+    const { states, fins, isFromLocal } = this.#flows
+    const before = states[flow]!
+    let state = before
+    if ((flags & RST) !== 0) state |= RESET
+    if ((flags & FIN) !== 0) {
+      state |= isFromLocal ? LOCAL_FIN : REMOTE_FIN
+      fins[flow * 2 + (isFromLocal ? 0 : 1)] = end + 1
+    }
+    const isOtherEnded = (state & (isFromLocal ? REMOTE_FIN : LOCAL_FIN)) !== 0
+    const other = fins[flow * 2 + (isFromLocal ? 1 : 0)]!
+    if (isOtherEnded && (flags & ACK) !== 0 && ((acknowledged - other) | 0) >= 0)
+      state |= isFromLocal ? REMOTE_DONE : LOCAL_DONE
+    const isOver = (state & RESET) !== 0 || (state & DONE) === DONE
+    if (isOver && (state & CLOSING) === 0) {
+      state |= CLOSING
+      this.#closing.add(flow, this.#flows.keys[flow]!, this.#time + CLOSE_DELAY)
+    } else if ((state & ENDED) === ENDED && (before & ENDED) !== ENDED)
+      this.#lingering.add(flow, this.#flows.keys[flow]!, this.#time + LINGER)
+    states[flow] = state
   }
 
   #closeDue(now: number): void {
-    const queue = this.#closing
-    for (let next = queue[this.#closed]; next && next.at <= now; next = queue[++this.#closed])
-      if (this.#flows.keys[next.flow] === next.key) this.#close(next.flow)
-    if (this.#closed * 2 < queue.length) return
-    this.#closing = queue.slice(this.#closed)
-    this.#closed = 0
+    const { keys } = this.#flows
+    for (let due = this.#closing.next(now); due; due = this.#closing.next(now))
+      if (keys[due.flow] === due.key && !this.#isClosed(due.flow)) this.#close(due)
+    for (let due = this.#lingering.next(now); due; due = this.#lingering.next(now))
+      if (keys[due.flow] === due.key) {
+        if (this.#isClosed(due.flow)) this.#forget(due.flow)
+        else this.#close(due)
+      }
   }
 
-  #close(flow: number): void {
+  /** Tells that the flow is over; it stays known a while, so that what is late is no new one. */
+  #close({ flow, key, at }: Entry): void {
     this.#tell(flow, 'close')
+    this.#flows.states[flow]! |= CLOSED
+    this.#lingering.add(flow, key, at + LINGER)
+  }
+
+  #forget(flow: number): void {
+    if (!this.#isClosed(flow)) this.#tell(flow, 'close')
     // The segments' addresses lie in the flow, which the next one takes.
     this.flush()
     this.#flows.keys[flow] = 0
     this.#flows.remove(flow)
+  }
+
+  #isClosed(flow: number): boolean {
+    return (this.#flows.states[flow]! & CLOSED) !== 0
+  }
+}
+
+type Ending = {
+  readonly flags: number
+  /** Sequence number after the packet's data, and the one it expects of the other end. */
+  readonly end: number
+  readonly acknowledged: number
+}
+
+type Entry = { readonly flow: number; readonly key: number; readonly at: number }
+
+/** Flows with something to be done at a time; the first of them comes first. */
+class Due {
+  /** When the first is due. */
+  at: number = Number.POSITIVE_INFINITY
+  #entries: Entry[] = []
+  #done = 0
+
+  add(flow: number, key: number, at: number): void {
+    if (this.#entries.length === this.#done) this.at = at
+    this.#entries.push({ flow, key, at })
+  }
+
+  /** The next one whose time has come. */
+  next(now: number): Entry | undefined {
+    if (this.at > now) return undefined
+    const entry = this.#entries[this.#done]
+    if (++this.#done * 2 >= this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#done)
+      this.#done = 0
+    }
+    this.at = this.#entries[this.#done]?.at ?? Number.POSITIVE_INFINITY
+    return entry
   }
 }
 

@@ -2,12 +2,15 @@ import { Segment } from '../../model/segment.ts'
 import { copySegment, Held } from './held.ts'
 import type { Track, Way } from './track.ts'
 
-/** How long bytes wait for those before them: hooks of several threads swap records … */
-const SOCKET_WINDOW_US = 10_000
-/** … while a packet lost in the network comes again after a time-out. RFC 6298: at least 1 s. */
-const PACKET_WINDOW_US = 1_000_000
-const HELD_SEGMENTS_MAX = 64
-const HELD_BYTES_MAX = 256 * 1024
+/** How long bytes, and how many of a connection, wait for those before them. */
+type Patience = { readonly us: number; readonly segments: number; readonly bytes: number }
+/** Hooks of several threads swap records … */
+const SOCKET: Patience = { us: 10_000, segments: 64, bytes: 256 * 1024 }
+/**
+ * … while a packet lost in the network comes again after a time-out (RFC 6298: at least 1 s), and
+ * behind it a whole window is on its way: tcp_rmem of Linux allows 6 MB.
+ */
+const PACKET: Patience = { us: 1_000_000, segments: 4096, bytes: 8 * 1024 * 1024 }
 const HELD_BYTES_MAX_IN_ALL = 16 * 1024 * 1024
 /** A sequence number further away than this belongs to another conversation. */
 const LEAP = 1 << 30
@@ -80,7 +83,9 @@ export class Order {
     track.held.push(held)
     track.heldBytes += held.memory
     this.#bytes += held.memory
-    this.#settle(track, segment.time)
+    // None of the others can be given on: only this one may fill the hole they wait for.
+    if (this.#isReady(track, held) || isOverdue(track, segment.time))
+      this.#settle(track, segment.time)
     while (this.#bytes > HELD_BYTES_MAX_IN_ALL && this.#holding.length > 0) {
       const oldest = this.#holding.shift()!
       this.flush(oldest)
@@ -89,32 +94,18 @@ export class Order {
 
   /** Gives on what can be, and what waited too long or became too much. */
   #settle(track: Track, now: number): void {
-    const { held } = track
-    const isPacket = track.connection.source === 'packet'
-    const window = isPacket ? PACKET_WINDOW_US : SOCKET_WINDOW_US
-    while (held.length > 0) {
-      const ready = this.#firstReady(track)
+    while (track.held.length > 0) {
+      const ready = track.held.findIndex((held) => this.#isReady(track, held))
       if (ready >= 0) this.#giveHeld(track, ready)
-      else if (
-        held.length > HELD_SEGMENTS_MAX ||
-        track.heldBytes > HELD_BYTES_MAX ||
-        now - held[0]!.time >= window
-      )
-        this.#giveOldest(track)
+      else if (isOverdue(track, now)) this.#giveOldest(track)
       else return
     }
   }
 
-  /** The held segment whose turn it is: the oldest, or one that fills the hole before it. */
-  #firstReady(track: Track): number {
-    const { held } = track
-    const { direction } = held[0]!
-    const { next } = track.way(direction)
-    for (let i = 0; i < held.length; i++) {
-      const segment = held[i]!
-      if (segment.direction === direction && ((segment.sequence - next) | 0) <= 0) return i
-    }
-    return -1
+  /** Whether it is a held segment's turn: the oldest's, or one's that fills the hole before it. */
+  #isReady({ held, sent, received }: Track, { direction, sequence }: Held): boolean {
+    const { next } = direction === 'send' ? sent : received
+    return direction === held[0]!.direction && ((sequence - next) | 0) <= 0
   }
 
   /** Nothing fills the hole before the oldest: its reader is told of it. */
@@ -179,4 +170,10 @@ export class Order {
     way.next = (segment.sequence + segment.size) | 0
     track.reader.take(trimmed)
   }
+}
+
+/** Whether what the track holds back waited too long, or became too much. */
+function isOverdue({ connection, held, heldBytes }: Track, now: number): boolean {
+  const { us, segments, bytes } = connection.source === 'packet' ? PACKET : SOCKET
+  return held.length > segments || heldBytes > bytes || now - held[0]!.time >= us
 }

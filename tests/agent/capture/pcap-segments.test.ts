@@ -129,20 +129,73 @@ test('PacketSegments follows a connection from its SYN to its end', () => {
   put(frameOf({ from: S, to: C, flags: 'SA', sequence: 4_294_967_295, acknowledge: 100 }), 2)
   put(frameOf({ from: C, to: S, sequence: 100 }), 3)
   put(frameOf({ from: C, to: S, sequence: 100, text: 'GET' }), 4)
-  put(frameOf({ from: S, to: C, flags: 'FA', sequence: 0, text: 'OK' }), 5)
-  put(frameOf({ from: C, to: S, flags: 'FA', sequence: 103 }), 6)
-  put(frameOf({ from: S, to: C, sequence: 3, text: 'late' }), 7)
-  put(frameOf({ from: '10.0.0.9:1', to: S, sequence: 1, text: 'x' }), 100_006)
-  put(frameOf({ from: S, to: C, sequence: 3 }), 200_000)
+  put(frameOf({ from: S, to: C, flags: 'FA', sequence: 4, text: 'OK', acknowledge: 103 }), 5)
+  put(frameOf({ from: C, to: S, flags: 'FA', sequence: 103, acknowledge: 0 }), 6)
+  put(frameOf({ from: S, to: C, sequence: 0, text: 'late', acknowledge: 104 }), 7)
+  put(frameOf({ from: C, to: S, sequence: 104, acknowledge: 7 }), 8)
+  put(frameOf({ from: '10.0.0.9:1', to: S, sequence: 1, text: 'x' }), 100_008)
+  put(frameOf({ from: S, to: C, sequence: 7 }), 200_000)
   expect(lines).toEqual([
     `1 ${C}>${S} client open 100`,
     `1 ${C}<${S} client open 0`,
     `1 ${C}>${S} client 100 3 GET`,
-    `1 ${C}<${S} client 0 2 OK`,
-    `1 ${C}<${S} client 3 4 late`,
-    `1 ${C}<${S} client close`,
+    `1 ${C}<${S} client 4 2 OK`,
+    `1 ${C}<${S} client 0 4 late`,
+    `1 ${C}>${S} client close`,
     `2 10.0.0.9:1>${S} unknown 1 1 x`,
   ])
+})
+
+/** C asks and both end, while the first bytes of the answer are not captured yet. */
+function ended(): Seen {
+  const seen = watch()
+  seen.put(frameOf({ from: C, to: S, flags: 'FA', sequence: 100, text: 'GET', acknowledge: 0 }))
+  seen.put(frameOf({ from: S, to: C, flags: 'FA', sequence: 4, text: 'OK', acknowledge: 104 }))
+  seen.lines.length = 0
+  return seen
+}
+const other = frameOf({ from: '10.0.0.9:1', to: S, sequence: 1 })
+
+test('PacketSegments waits for what is missing before two FINs, for 5 s', () => {
+  const { lines, put } = ended()
+  const again = frameOf({ from: S, to: C, sequence: 0, text: 'late', acknowledge: 104 })
+  put(again, 300_000)
+  put(frameOf({ from: C, to: S, sequence: 104, acknowledge: 7 }), 301_000)
+  put(other, 401_000)
+  expect(lines).toEqual([`1 ${C}<${S} unknown 0 4 late`, `1 ${C}>${S} unknown close`])
+  const never = ended()
+  never.put(other, 4_999_999)
+  expect(never.lines).toEqual([])
+  never.put(other, 5_000_000)
+  expect(never.lines).toEqual([`1 ${C}<${S} unknown close`])
+})
+
+test('PacketSegments takes what comes of a closed connection for no new one', () => {
+  const { lines, segments, put } = ended()
+  put(frameOf({ from: C, to: S, sequence: 104, acknowledge: 7 }), 1)
+  const again = frameOf({ from: S, to: C, flags: 'FA', sequence: 4, text: 'OK' })
+  put(again, 300_000)
+  put(again, 900_000)
+  expect(lines).toEqual([`1 ${C}>${S} unknown close`])
+  expect(segments.counters.dropped.closed).toBe(2)
+  // A SYN begins another at once; without one, whoever speaks after a while is another.
+  put(frameOf({ from: C, to: S, flags: 'S', sequence: 5000 }), 901_000)
+  put(frameOf({ from: C, to: S, flags: 'R', sequence: 5001 }), 902_000)
+  put(again, 6_002_000)
+  expect(lines.slice(1)).toEqual([
+    `2 ${C}>${S} client open 5001`,
+    `2 ${C}>${S} client close`,
+    `3 ${S}>${C} unknown 4 2 OK`,
+  ])
+})
+
+test('PacketSegments takes the words of a RST for no part of the stream', () => {
+  const { lines, segments, put } = watch()
+  put(frameOf({ from: C, to: S, flags: 'R', sequence: 9, text: 'no' }))
+  put(frameOf(DATA))
+  put(frameOf({ from: S, to: C, flags: 'RA', sequence: 1, text: 'go away' }))
+  segments.finish()
+  expect(lines).toEqual([LINE, `1 ${C}<${S} unknown close`])
 })
 
 test('PacketSegments knows the client by the answer to a SYN that was not captured', () => {
@@ -302,13 +355,14 @@ test('PacketSegments gives segments on together, each between the ends of its ow
   put(frameOf(DATA), 0)
   put(frameOf({ ...DATA, flags: 'R', sequence: 12, text: '' }), 0)
   expect(lines).toEqual([])
-  // The reset flow closes a little later, and the next one takes its place.
-  put(frameOf({ ...DATA, from: '10.0.0.7:4007' }), 1e6)
-  for (let i = 0; i < 100; i++) put(frameOf({ ...DATA, sequence: 100 + i }), 1e6)
+  // The reset flow closes and is forgotten a little later, and the next one takes its place.
+  put(frameOf({ ...DATA, from: '10.0.0.6:4006' }), 1e6)
+  put(frameOf({ ...DATA, from: '10.0.0.7:4007' }), 1e7)
+  for (let i = 0; i < 100; i++) put(frameOf({ ...DATA, sequence: 100 + i }), 1e7)
   expect(lines.length).toBeGreaterThan(60)
   expect(lines.length).toBeLessThan(102)
   segments.flush()
-  expect(lines).toHaveLength(103)
+  expect(lines).toHaveLength(104)
   expect(lines[0]).toBe(LINE)
-  expect(lines[2]).toContain('10.0.0.7:4007')
+  expect(lines[3]).toContain('10.0.0.7:4007')
 })

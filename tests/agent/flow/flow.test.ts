@@ -99,6 +99,24 @@ test('Flow holds a bounded number of segments and bytes back', () => {
   expect(lines.length).toBeGreaterThan(67)
 })
 
+test('Flow lets a whole window of packets wait for one that was lost, yet no more', () => {
+  const { flow, lines } = log()
+  const wire = new Wire(toFlow(flow), { source: 'packet' })
+  wire.send('a', { time: 1e6 })
+  const lost = wire.next('send')
+  wire.lose('send', 1000)
+  for (let i = 0; i < 4000; i++) wire.send('b', { time: 1e6 })
+  expect(lines.length).toBe(1)
+  wire.sayAt(lost, 'send', 'c'.repeat(1000), { time: 1e6 })
+  expect(lines.length).toBe(4002)
+  expect(lines.join('')).not.toContain('-')
+  wire.lose('send', 9)
+  for (let i = 0; i < 4096; i++) wire.send('b', { time: 1e6 })
+  expect(lines.length).toBe(4002)
+  wire.send('b', { time: 1e6 })
+  expect(lines.slice(4002, 4004)).toEqual(['>-9', '>b'])
+})
+
 test('Flow gives what it holds back when the connection closes', () => {
   const { flow, lines } = log()
   const wire = new Wire(toFlow(flow))
