@@ -1,3 +1,4 @@
+import { wordsOf } from '../../lib/words.ts'
 import { Message, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
 import {
   BAD_LENGTH,
@@ -53,7 +54,7 @@ export const http: Protocol = {
   // A rich head with a token in it; a call costs no more than it is long.
   bytesPerCall: 4096,
   claim: (bytes, sender) => scoreOf(bytes, sender),
-  open: (link) => new HttpConversation(link),
+  open: (link) => (link.datagram ? NO_DATAGRAMS : new HttpConversation(link)),
 }
 
 /** The size of a body that lasts as long as its connection: no stream comes to its end. */
@@ -77,6 +78,12 @@ const TRAILERS_BYTES_MAX = 8192
 const CHUNK_DIGITS_MAX = 12
 /** Answer of `#next`: the next message begins here. */
 const NEXT = -1000
+
+/** What UPnP sends by datagram looks like HTTP; most of it is answered by nobody. */
+const NO_DATAGRAMS: Conversation = {
+  feed: () => WRONG,
+  lost: () => {},
+}
 
 const head = new Head()
 const claimed = new Input()
@@ -182,7 +189,7 @@ class HttpConversation implements Conversation {
       setTarget(bytes, target, version - 1, message)
     }
     message.operation.set(bytes, start, method - start)
-    message.tag = tagOf(bytes, start, method)
+    message.tag = tagOf(view, start, method - start)
     const size = this.#requestSize(fields - start, end - start, message)
     if (size === WRONG) return WRONG
     message.kind = 'request'
@@ -315,10 +322,11 @@ function isNext(view: DataView, at: number, end: number): boolean {
   return at + 8 <= end && isVersion(view, at)
 }
 
-function tagOf(bytes: Uint8Array, start: number, end: number): number {
-  const size = end - start
-  if (size === 4 && bytes[start] === 0x48 && bytes[start + 1] === 0x45) return HEAD
-  return size === 7 && bytes[start] === 0x43 ? CONNECT : PLAIN
+/** Methods are told apart whole: CHECKIN (RFC 3253) opens no tunnel. */
+function tagOf(view: DataView, start: number, size: number): number {
+  if (size === 4) return view.getInt32(start, true) === WORD_HEAD ? HEAD : PLAIN
+  if (size !== 7 || view.getInt32(start, true) !== WORD_CONN) return PLAIN
+  return view.getInt32(start + 3, true) === WORD_NECT ? CONNECT : PLAIN
 }
 
 /** The registry's words, else the server's own. */
@@ -346,6 +354,10 @@ const CR = 0x0d
 const SWITCHING = 101
 const NO_CONTENT = 204
 const NOT_MODIFIED = 304
+const METHODS = wordsOf(new TextEncoder().encode('HEADCONNECT'))
+const WORD_HEAD = METHODS.getInt32(0, true)
+const WORD_CONN = METHODS.getInt32(4, true)
+const WORD_NECT = METHODS.getInt32(7, true)
 /** Where trailers go: nothing in them is wanted (RFC 9110 §6.5.1). */
 const trash = new Message()
 

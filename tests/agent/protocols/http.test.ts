@@ -63,6 +63,18 @@ const HEADS: readonly (readonly [string, Sender, string, string])[] = [
     'request GET / host=a.b v1.1',
   ],
   [
+    'absolute-form with a password, which is not read (RFC 9110 §4.2.4)',
+    'client',
+    'GET http://bob:SECRET@a.b:8/c HTTP/1.1\r\nHost: a.b:8\r\n\r\n',
+    'request GET /c host=a.b:8 v1.1',
+  ],
+  [
+    'a list in several fields as one (RFC 9110 §5.3)',
+    'client',
+    'GET / HTTP/1.1\r\nX-Forwarded-For: a\r\nX-Forwarded-For: b,\r\n c\r\nx-forwarded-for: d\r\n\r\n',
+    'request GET / v1.1 from=a, b,   c, d',
+  ],
+  [
     'authority-form',
     'client',
     'CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n',
@@ -337,6 +349,13 @@ const TALKS: Record<string, readonly Step[]> = {
     ['client', '\x16\x03\x01', [`${SWITCH}`]],
     ['server', '\x16\x03\x01', [`${SWITCH}`]],
   ],
+  'methods that begin like CONNECT and HEAD (RFC 3253)': [
+    ['client', 'CHECKIN /a HTTP/1.1\r\n\r\n', ['request CHECKIN /a v1.1 23']],
+    ['server', 'HTTP/1.1 201 x\r\nContent-Length: 2\r\n\r\nok', ['response 201 length=2 v1.1 39']],
+    ['client', 'HELP / HTTP/1.1\r\n\r\n', ['request HELP / v1.1 19']],
+    ['server', 'HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok', ['response 200 length=2 v1.1 39']],
+    ['client', GET, ['request GET / v1.1 18']],
+  ],
   'a tunnel that was refused': [
     ['client', 'CONNECT h:1 HTTP/1.1\r\n\r\n', ['request CONNECT h:1 v1.1 24']],
     [
@@ -414,6 +433,12 @@ describe('http follows', () => {
     link.feed('client', bytesOf('PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n'))
     link.conversation.lost()
     expect(show(link, link.feed('client', bytesOf(GET)))).toBe('request GET / v1.1 18')
+  })
+
+  test('nothing by datagram: what UPnP sends is answered by nobody', () => {
+    const link = new TestLink(http, true)
+    expect(link.feed('client', bytesOf('NOTIFY * HTTP/1.1\r\nHost: h\r\n\r\n'))).toBe(WRONG)
+    expect(link.feed('server', bytesOf('HTTP/1.1 200 OK\r\n\r\n'))).toBe(WRONG)
   })
 
   test('a head up to 64 KB, and none that is longer', () => {

@@ -137,13 +137,29 @@ export class Head {
   /** Puts a folded value on one line, each fold as spaces: RFC 9112 §5.2. */
   #unfold(name: number, bytes: Uint8Array, start: number, end: number): void {
     const from = this.#foldedSize
+    this.#copy(bytes, start, end)
+    this.#trim(name, this.#folded, from, this.#foldedSize)
+  }
+
+  #copy(bytes: Uint8Array, start: number, end: number): void {
+    const from = this.#foldedSize
     const to = Math.min(from + end - start, FOLDED_BYTES_MAX)
-    for (let i = from; i < to; i++) {
-      const byte = bytes[start + i - from]!
-      this.#folded[i] = Math.max(byte, SP)
-    }
+    for (let i = from; i < to; i++) this.#folded[i] = Math.max(bytes[start + i - from]!, SP)
     this.#foldedSize = to
-    this.#trim(name, this.#folded, from, to)
+  }
+
+  /** Adds to a list: several fields of one name are one list, in their order (RFC 9110 §5.3). */
+  #join(text: Text, bytes: Uint8Array, start: number, end: number): void {
+    if (text.end === text.start) {
+      text.set(bytes, start, end - start)
+      return
+    }
+    const isLast = text.bytes === this.#folded && text.end === this.#foldedSize
+    const from = isLast ? text.start : this.#foldedSize
+    if (!isLast) this.#copy(text.bytes, text.start, text.end)
+    this.#copy(LIST, 0, LIST.length)
+    this.#copy(bytes, start, end)
+    text.set(this.#folded, from, this.#foldedSize - from)
   }
 
   #value(name: number, bytes: Uint8Array, start: number, end: number): void {
@@ -167,7 +183,7 @@ export class Head {
         keep(message.xRequestId, bytes, start, end)
         break
       case X_FORWARDED_FOR:
-        keep(message.proxyClient, bytes, start, end)
+        this.#join(message.proxyClient, bytes, start, end)
         break
       default:
         this.#trace(name, bytes, start, end)
@@ -316,6 +332,7 @@ const DIGITS = new Uint8Array(256).fill(1, ZERO, ZERO + 10)
 
 const encoder = new TextEncoder()
 const CHUNKED = encoder.encode('chunked')
+const LIST = encoder.encode(', ')
 /** Protocols that go on after 101 under a name of this house. */
 const UPGRADES: readonly (readonly [Uint8Array, string])[] = [
   [encoder.encode('websocket'), 'WebSocket'],

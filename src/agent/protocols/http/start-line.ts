@@ -57,10 +57,11 @@ function isBegun(bytes: Uint8Array, start: number, end: number): boolean {
 export function setTarget(bytes: Uint8Array, start: number, end: number, message: Message): void {
   message.resource.set(bytes, start, end - start)
   if (bytes[start] === SLASH || bytes[start] === STAR) return
-  const host = authorityAt(bytes, start, end)
+  let host = authorityAt(bytes, start, end)
   if (host < 0) return
   let path = host
-  while (path < end && !ENDS_AUTHORITY[bytes[path]!]) path++
+  // A user's name and password before the host are not read (RFC 9110 §4.2.4).
+  while (path < end && !ENDS_AUTHORITY[bytes[path]!]) if (bytes[path++] === AT) host = path
   message.domain.set(bytes, host, path - host)
   if (path < end && bytes[path] === SLASH) message.resource.set(bytes, path, end - path)
   else message.resource.set(ROOT, 0, ROOT.length)
@@ -109,6 +110,7 @@ const STAR = 0x2a
 const SLASH = 0x2f
 const ZERO = 0x30
 const COLON = 0x3a
+const AT = 0x40
 const VERSION = new TextEncoder().encode('HTTP/1.')
 /** Up to the byte behind the code. */
 const STATUS_SIZE = 13
