@@ -4,15 +4,17 @@
  */
 import type { Counters } from '../../lib/counters.ts'
 import type { Connection } from '../../model/connection.ts'
-import { NAME_TYPE, type NameTable } from '../../model/name.ts'
+import { NAME_TYPE, NAMES_MAX, type NameTable, OTHER } from '../../model/name.ts'
 import { addressText } from './addresses.ts'
 import { hostName } from './host.ts'
 import { Networks, procAddress } from './networks.ts'
 import { type Proc, RealProc } from './proc.ts'
-import { Processes } from './processes.ts'
+import { Processes, UNNAMED } from './processes.ts'
 
 /** Addresses whose names are remembered; beyond, they are looked up again. */
 const ADDRESSES_MAX = 65_536
+/** Beyond so many names addresses share one: what is left is for processes, which are fewer. */
+const NAMES_BEFORE_SHARING = NAMES_MAX * 0.75
 
 export type IdentityOptions = {
   readonly names: NameTable
@@ -61,11 +63,12 @@ export class Identity {
 
   /**
    * Index of the name of a process' group. `command` is what the kernel called it when it was seen:
-   * the only name left where it ended before it could be looked at.
+   * the only name left where it ended before it could be looked at; without one, it was this host.
    */
   process(processId: number, command: string): number {
     this.#networks.visit(processId)
-    return this.#processes.of(processId, command).name
+    const { name } = this.#processes.of(processId, command)
+    return name === UNNAMED ? this.host : name
   }
 
   /** The process ended: its id may soon be another's. */
@@ -119,7 +122,9 @@ export class Identity {
   }
 
   #addAddress(bytes: Uint8Array, at: number, isIpv4: boolean): number {
-    const text = addressText(bytes, at, isIpv4)
+    const isRoom = this.#names.size < NAMES_BEFORE_SHARING
+    if (!isRoom) this.#names.overflowed++
+    const text = isRoom ? addressText(bytes, at, isIpv4) : OTHER
     return this.#names.add({
       type: NAME_TYPE.ip,
       key: text,

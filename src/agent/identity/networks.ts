@@ -39,6 +39,12 @@ export type Listener = {
   readonly inode: string
 }
 
+type Owner = {
+  readonly processId: number
+  /** Its open file, below /proc. */
+  readonly file: string
+}
+
 type Namespace = {
   /** A process that was in it when it was found. */
   processId: string
@@ -55,7 +61,7 @@ export class Networks {
   readonly #namespaces = new Map<string, Namespace>()
   /** Namespace of a process, for as long as the tables are fresh. */
   readonly #namespaceOf = new Map<number, string>()
-  readonly #owners = new Map<string, number>()
+  readonly #owners = new Map<string, Owner>()
   #scan: Iterator<undefined> | undefined
   #read = Number.NEGATIVE_INFINITY
   #missed = false
@@ -114,7 +120,7 @@ export class Networks {
       : this.#findByAddress(protocol, address, port)
     const owner = found === undefined ? undefined : this.#owners.get(found.inode)
     if (owner === undefined && (found !== undefined || this.isLocal(address))) this.#missed = true
-    return owner ?? 0
+    return owner?.processId ?? 0
   }
 
   /** Whether an address (in /proc's words) is this host's, in any namespace. */
@@ -128,7 +134,7 @@ export class Networks {
   *listeners(): Generator<{ readonly listener: Listener; readonly processId: number }> {
     for (const { listeners } of this.#namespaces.values())
       for (const listener of listeners.values())
-        yield { listener, processId: this.#owners.get(listener.inode) ?? 0 }
+        yield { listener, processId: this.#owners.get(listener.inode)?.processId ?? 0 }
   }
 
   #findByAddress(protocol: number, address: string, port: number): Listener | undefined {
@@ -150,8 +156,10 @@ export class Networks {
       if (!isThere) this.#namespaces.delete(name)
       else for (const inode of this.#readTables(namespace)) inodes.add(inode)
     }
-    for (const inode of this.#owners.keys()) if (!inodes.has(inode)) this.#owners.delete(inode)
-    for (const inode of this.#owners.keys()) inodes.delete(inode)
+    // Whoever ended or closed it may have left it to a child, or to the next of its kind.
+    for (const [inode, { file }] of this.#owners)
+      if (!inodes.has(inode) || this.#socketAt(file) !== inode) this.#owners.delete(inode)
+      else inodes.delete(inode)
     if (inodes.size > 0) this.#scan = this.#findOwners(inodes)
   }
 
@@ -212,18 +220,22 @@ export class Networks {
     return addresses
   }
 
+  /** The inode of the socket that an open file is. */
+  #socketAt(file: string): string | undefined {
+    return /^socket:\[(\d+)\]$/.exec(this.#proc.link(file) ?? '')?.[1]
+  }
+
   *#findOwners(inodes: Set<string>): Generator<undefined> {
     const looked = new Set<string>()
     const candidates = [...this.#likely()].map(String)
     for (const processId of [...candidates, ...this.#proc.list('.')]) {
       if (looked.has(processId) || !/^\d+$/.test(processId)) continue
       looked.add(processId)
-      for (const file of this.#proc.list(`${processId}/fd`)) {
-        const inode = /^socket:\[(\d+)\]$/.exec(
-          this.#proc.link(`${processId}/fd/${file}`) ?? '',
-        )?.[1]
+      for (const descriptor of this.#proc.list(`${processId}/fd`)) {
+        const file = `${processId}/fd/${descriptor}`
+        const inode = this.#socketAt(file)
         if (inode !== undefined && inodes.delete(inode)) {
-          this.#owners.set(inode, Number(processId))
+          this.#owners.set(inode, { processId: Number(processId), file })
           this.counters.out++
         }
         if (inodes.size === 0) return

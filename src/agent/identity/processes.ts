@@ -15,7 +15,8 @@ const ENDED_US = 30_000_000
 /** Ended processes are looked for among this many at a tick. */
 const SWEEP_MAX = 32
 const ANCESTORS_MAX = 16
-const UNNAMED = -1
+/** In place of a name's index. */
+export const UNNAMED: number = -1
 const RUNS = Number.POSITIVE_INFINITY
 
 export type Process = {

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from 'bun:test'
 import { type Ends, Identity } from '../../../src/agent/identity/identity.ts'
 import { PROCESSES_MAX } from '../../../src/agent/identity/processes.ts'
 import { startChild } from '../../../src/lib/process.ts'
-import { NAME_TYPE, NameTable } from '../../../src/model/name.ts'
+import { NAME_TYPE, NAMES_MAX, NameTable } from '../../../src/model/name.ts'
 import { TCP, UDP } from '../../../src/model/segment.ts'
 import { until } from '../../until.ts'
 import { FakeProc } from './fixture.ts'
@@ -224,6 +224,46 @@ test('remoteListener learns of who began to listen a second after it was missed'
   expect(identity.remoteListener(ends(30, '127.0.0.1', 80))).toBe(0)
   identity.tick(SECOND)
   expect(identity.remoteListener(ends(30, '127.0.0.1', 80))).toBe(20)
+})
+
+test('remoteListener finds who has the socket of a listener that ended or let it go', () => {
+  const { proc, names, identity } = setup()
+  proc.files.set('self/net/tcp', [HEAD, row('0100007F:0050', '0A', 100)].join('\n'))
+  proc.add(20, { exe: '/sbin/first', sockets: [100] })
+  proc.add(21, { exe: '/sbin/second', sockets: [99, 100] })
+  proc.add(22, { exe: '/sbin/third', sockets: [100] })
+  identity.open(0)
+  const owner = (second: number): string => {
+    identity.tick(second * SECOND)
+    return names.at(identity.process(identity.listens(80), '')).name
+  }
+  expect(owner(1)).toBe('first')
+  proc.remove(20)
+  expect(owner(5)).toBe('first')
+  expect(owner(11)).toBe('second')
+  proc.links.set('21/fd/4', 'socket:[98]')
+  expect(owner(22)).toBe('third')
+  proc.remove(22)
+  expect(owner(33)).toBe('shop-1')
+})
+
+test('process is this host where the process is gone and nobody knows its command', () => {
+  const { identity } = setup()
+  expect(identity.process(10, '')).toBe(identity.host)
+})
+
+test('address leaves room for the names of processes, and counts what shares a name', () => {
+  const { proc, names, identity } = setup()
+  const address = new Uint8Array(4)
+  for (let i = 0; i < NAMES_MAX; i++) {
+    address.set([9, i >> 16, i >> 8, i])
+    identity.address(address, 0, true)
+  }
+  expect(names.at(identity.address(address, 0, true)).name).toBe('(other)')
+  // Nobody and this host are names too.
+  expect(names.overflowed).toBe(NAMES_MAX * 0.25 + 2)
+  proc.add(10, { exe: '/bin/new' })
+  expect(names.at(identity.process(10, 'new')).name).toBe('new')
 })
 
 test('isOwnConnection is true where either end is ours', () => {
