@@ -3,8 +3,8 @@ import { DATABASES, type EngineLimits } from '../model/engine.ts'
 
 /**
  * config.xml: caches small, merges gentle, temporary files in our own directory. The selector's
- * base of 12 merges twelve equal parts where its default merges five: at 10,000 rows/s that is 17 ms
- * of merging a second instead of 26.
+ * base of 12 merges twelve equal parts where its default merges five: at 10,000 rows/s that is
+ * 17 ms of merging a second instead of 26.
  */
 export function configXml(directory: string, limits: EngineLimits): string {
   return `<clickhouse>
