@@ -93,11 +93,11 @@ export function fillRequest(call: Call, message: Message, redact: boolean): void
   let cut = put(texts, REQUEST_TYPE, message.operation)
   cut = put(texts, REQUEST_DOMAIN, message.domain) || cut
   if (message.resource.end > message.resource.start) cut = putResource(call, message, redact) || cut
-  put(texts, VERSION, message.version)
-  put(texts, TRACE_ID, message.traceId)
-  put(texts, SPAN_ID, message.spanId)
-  put(texts, X_REQUEST_ID_0, message.xRequestId)
-  put(texts, PROXY_CLIENT, message.proxyClient)
+  cut = put(texts, VERSION, message.version) || cut
+  cut = put(texts, TRACE_ID, message.traceId) || cut
+  cut = put(texts, SPAN_ID, message.spanId) || cut
+  cut = put(texts, X_REQUEST_ID_0, message.xRequestId) || cut
+  cut = put(texts, PROXY_CLIENT, message.proxyClient) || cut
   if (message.requestId !== NO_ID) call.requestId = message.requestId
   if (message.length !== NO_COUNT)
     call.requestLength = Math.max(call.requestLength, 0) + message.length
@@ -172,16 +172,8 @@ export function fillResponse(call: Call, message: Message, redact: boolean): voi
     cut = texts.copy(RESPONSE_EXCEPTION, errorOf(call, message, redact)) || cut
   }
   cut = texts.copy(RESPONSE_RESULT, message.result) || cut
-  texts.copy(X_REQUEST_ID_1, message.xRequestId)
-  if (texts.size(VERSION) === 0) texts.copy(VERSION, message.version)
-  if (texts.size(TRACE_ID) === 0) {
-    texts.copy(TRACE_ID, message.traceId)
-    texts.copy(SPAN_ID, message.spanId)
-  }
-  if (texts.size(REQUEST_TYPE) === 0) texts.copy(REQUEST_TYPE, message.operation)
-  if (texts.size(REQUEST_DOMAIN) === 0) texts.copy(REQUEST_DOMAIN, message.domain)
-  if (message.resource.end > message.resource.start && texts.size(REQUEST_RESOURCE) === 0)
-    texts.copy(REQUEST_RESOURCE, resourceOf(call.l7Protocol, message, redact))
+  cut = texts.copy(X_REQUEST_ID_1, message.xRequestId) || cut
+  cut = fillUnsaid(call, message, redact) || cut
   if (!Number.isNaN(message.code)) call.code = message.code
   if (message.status !== STATUS.ok) call.status = message.status
   if (message.requestId !== NO_ID && call.requestId === NO_ID) call.requestId = message.requestId
@@ -189,6 +181,21 @@ export function fillResponse(call: Call, message: Message, redact: boolean): voi
     call.responseLength = Math.max(call.responseLength, 0) + message.length
   if (message.rows !== NO_COUNT) call.affectedRows = Math.max(call.affectedRows, 0) + message.rows
   if (cut) call.isTruncated = true
+}
+
+/** What the request did not say itself; answers whether a text was cut. */
+function fillUnsaid({ texts, l7Protocol }: Call, message: Message, redact: boolean): boolean {
+  let cut = false
+  if (texts.size(VERSION) === 0) texts.copy(VERSION, message.version)
+  if (texts.size(TRACE_ID) === 0) {
+    cut = texts.copy(TRACE_ID, message.traceId)
+    cut = texts.copy(SPAN_ID, message.spanId) || cut
+  }
+  if (texts.size(REQUEST_TYPE) === 0) cut = texts.copy(REQUEST_TYPE, message.operation) || cut
+  if (texts.size(REQUEST_DOMAIN) === 0) cut = texts.copy(REQUEST_DOMAIN, message.domain) || cut
+  if (message.resource.end > message.resource.start && texts.size(REQUEST_RESOURCE) === 0)
+    cut = texts.copy(REQUEST_RESOURCE, resourceOf(l7Protocol, message, redact)) || cut
+  return cut
 }
 
 /** What is kept of an error. A command Redis does not know takes who knows what: nothing stays. */

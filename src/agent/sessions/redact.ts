@@ -1,9 +1,10 @@
 import { find } from '../../lib/words.ts'
+import { TEXT_BYTES_MAX } from '../../model/call.ts'
 import type { Text } from '../../model/message.ts'
 import { Text as Range } from '../../model/message.ts'
 
-/** Longest text that is rewritten; what is longer is cut as every text of a call is. */
-const SIZE_MAX = 4096
+/** A text is rewritten until it is too long to be kept: so it is known to have been cut. */
+const SIZE_MAX = TEXT_BYTES_MAX + 2
 /** So soon a URL's scheme has ended. */
 const SCHEME_MAX = 8
 const scratch = new Uint8Array(SIZE_MAX)

@@ -556,3 +556,36 @@ test('Sessions mark a call whose text was too long to be kept', () => {
   expect(calls[0]!.isTruncated).toBe(true)
   expect(textOf(calls[0]!, 'request_resource').length).toBe(4096)
 })
+
+const LONG = 'x'.repeat(5000)
+
+test.each([
+  [HTTP, `/${LONG}?a=b`, {}, true],
+  [HTTP, `/a?${'b=1&'.repeat(3000)}`, {}, true],
+  [HTTP, `/a?b=${LONG}`, {}, false],
+  [MYSQL, `select ${'1,'.repeat(3000)}`, {}, true],
+  [MYSQL, `select '${LONG}'`, {}, false],
+  [REDIS, `${LONG} secret`, {}, true],
+  [HTTP, '/a', { xRequestId: LONG }, true],
+  [HTTP, '/a', { proxyClient: LONG }, true],
+  [HTTP, '/a', { traceId: LONG }, true],
+] as const)(
+  'Sessions of protocol %d say that a text was cut, and only then',
+  (number, resource, texts, isCut) => {
+    const { calls, sessions } = start()
+    const session = sessions.open(connect())
+    session.l7Protocol = number
+    say(session, 'send', `?${resource}`, { texts })
+    say(session, 'receive', '!')
+    expect(calls[0]!.isTruncated).toBe(isCut)
+    expect(textOf(calls[0]!, 'request_resource').length).toBeLessThanOrEqual(4096)
+  },
+)
+
+test('Sessions say that the X-Request-ID of an answer was too long', () => {
+  const { calls, sessions } = start()
+  const session = sessions.open(connect())
+  say(session, 'send', '?a')
+  say(session, 'receive', '!', { texts: { xRequestId: LONG } })
+  expect(calls[0]!.isTruncated).toBe(true)
+})
