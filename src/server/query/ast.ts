@@ -194,7 +194,7 @@ export type Select = {
 export type SelectItem = { readonly expression: Expression; readonly text: string }
 
 export type GroupBy = {
-  readonly mode: 'list' | 'all' | 'rollup' | 'cube'
+  readonly mode: 'list' | 'all' | 'rollup' | 'cube' | 'all rollup' | 'all cube'
   readonly keys: readonly Expression[]
   readonly totals: boolean
 }

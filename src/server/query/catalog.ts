@@ -1,6 +1,6 @@
-import { hint } from '../../lib/nearest.ts'
 import { ENUMS } from '../../model/tables/enums.ts'
 import type { Column, MetricKind, Table, TagKind } from '../../model/tables/table.ts'
+import { guess } from './guess.ts'
 
 /** What SQL may name. It is built from the tables' declarations and from the dictionaries here. */
 
@@ -213,5 +213,5 @@ export function tableHint(catalog: Catalog, name: string): string {
   const names = [...catalog.families.keys()]
   for (const [database, tables] of catalog.databases)
     for (const table of tables.keys()) names.push(table, `${database}.${table}`)
-  return hint(name, names)
+  return guess(name, names)
 }

@@ -1,5 +1,5 @@
 import { MetaflowError } from '../../lib/errors.ts'
-import { hint } from '../../lib/nearest.ts'
+import { guess } from './guess.ts'
 
 /** ClickHouse's formats that an answer may be asked for in, and what each is to HTTP. */
 const FORMATS: Readonly<Record<string, string>> = {
@@ -48,6 +48,6 @@ export function contentTypeOf(format: string): string {
   throw new MetaflowError(
     'refused',
     `Cannot answer in ${format.slice(0, 64)}: it is no format of an answer` +
-      hint(format, Object.keys(FORMATS)),
+      guess(format, Object.keys(FORMATS)),
   )
 }

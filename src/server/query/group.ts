@@ -20,7 +20,7 @@ export function groupByIds(select: Select): Select {
   if (groupBy?.mode !== 'list') return select
   const aliases = aliasesOf(select)
   const targets = groupBy.keys.map((key) => targetOf(key, select, aliases))
-  if (!targets.some(isName)) return select
+  if (!targets.some(isName) || isShadowed(select, aliases)) return select
   const ids = new Set(targets.filter((target) => !isName(target)).map(keyOf))
   const needed = groupBy.keys.filter((_, at) => {
     const target = targets[at]!
@@ -33,7 +33,7 @@ export function groupByIds(select: Select): Select {
 }
 
 /** What aliases stand for. Those of ARRAY JOIN are columns of their own. */
-function aliasesOf(select: Select): Map<string, Expression> {
+export function aliasesOf(select: Select): Map<string, Expression> {
   const aliases = new Map<string, Expression>()
   for (const item of select.with) if (item.kind === 'value') aliases.set(item.name, item.expression)
   const { where, prewhere, having, orderBy, groupBy } = select
@@ -64,7 +64,7 @@ function targetOf(
   return alias ? bareOf(alias) : key
 }
 
-function bareOf(e: Expression): Expression {
+export function bareOf(e: Expression): Expression {
   return e.kind === 'alias' ? bareOf(e.expression) : e
 }
 
@@ -207,6 +207,47 @@ class Stages {
 
 const NOTHING: ReadonlySet<string> = new Set()
 const WHOLE_ONLY = new Set(['arrayJoin', 'grouping'])
+
+/**
+ * Whether a lambda's parameter is called like a column or an alias: what is put in for that one
+ * must not be put in for the parameter, nor be taken for it.
+ */
+function isShadowed(select: Select, aliases: ReadonlyMap<string, Expression>): boolean {
+  const parameters = new Set<string>()
+  const names = new Set<string>(aliases.keys())
+  const read = (e: Expression, locals: ReadonlySet<string>): void => {
+    if (e.kind === 'lambda') {
+      for (const parameter of e.parameters) parameters.add(parameter)
+      read(e.body, new Set([...locals, ...e.parameters]))
+      return
+    }
+    if (e.kind === 'column' && !(e.parts.length === 1 && locals.has(e.parts[0]!)))
+      for (const part of e.parts) names.add(part)
+    mapChildren(e, (child) => {
+      read(child, locals)
+      return child
+    })
+  }
+  for (const e of expressionsOf(select)) read(e, NOTHING)
+  return [...parameters].some((parameter) => names.has(parameter))
+}
+
+/** All that stands in a SELECT, what is in its FROM aside. */
+function expressionsOf(select: Select): Expression[] {
+  const { prewhere, where, having, qualify, orderBy, windows } = select
+  const all = [prewhere, where, having, qualify].flatMap((e) => e ?? [])
+  const add = (e: Expression): Expression => {
+    all.push(e)
+    return e
+  }
+  for (const { expression } of select.columns) add(expression)
+  for (const item of select.with) if (item.kind === 'value') add(item.expression)
+  for (const { window } of windows) mapWindow(window, add)
+  if (orderBy !== 'ALL') for (const order of orderBy) mapOrder(order, add)
+  const { distinctOn, arrayJoin, groupBy, limitBy } = select
+  all.push(...distinctOn, ...(arrayJoin?.items ?? []), ...(groupBy?.keys ?? []))
+  return [...all, ...(limitBy?.keys ?? [])]
+}
 
 /** Nothing in it depends on the rows being grouped where they are read. */
 function isSplittable(select: Select, aliases: ReadonlyMap<string, Expression>): boolean {

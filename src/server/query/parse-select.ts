@@ -132,7 +132,11 @@ function parseArrayJoin(cursor: Cursor): Select['arrayJoin'] {
 }
 
 function parseGroupBy(cursor: Cursor): GroupBy {
-  if (cursor.takeWords('ALL')) return { mode: 'all', keys: [], totals: takeTotals(cursor) }
+  if (cursor.takeWords('ALL')) {
+    const sums = cursor.takeOneOf(['WITH ROLLUP', 'WITH CUBE'])
+    const mode = sums ? (sums === 'WITH CUBE' ? 'all cube' : 'all rollup') : 'all'
+    return { mode, keys: [], totals: takeTotals(cursor) }
+  }
   for (const mode of ['rollup', 'cube'] as const)
     if (cursor.atWords(mode.toUpperCase()) && cursor.atSymbol('(', 1)) {
       cursor.next()

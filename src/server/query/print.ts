@@ -65,9 +65,9 @@ function printGroupBy({ groupBy }: Select): string {
   if (!groupBy) return ''
   const keys = printList(groupBy.keys)
   const totals = groupBy.totals ? ' WITH TOTALS' : ''
-  if (groupBy.mode === 'all') return ` GROUP BY ALL${totals}`
-  const mode = { list: '', rollup: ' WITH ROLLUP', cube: ' WITH CUBE' }[groupBy.mode]
-  return ` GROUP BY ${keys}${mode}${totals}`
+  const sums = groupBy.mode.endsWith('rollup') ? ' WITH ROLLUP' : ' WITH CUBE'
+  const mode = groupBy.mode === 'list' || groupBy.mode === 'all' ? '' : sums
+  return ` GROUP BY ${groupBy.mode.startsWith('all') ? 'ALL' : keys}${mode}${totals}`
 }
 
 function printLimit(limit: Limit | undefined): string {

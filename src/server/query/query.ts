@@ -149,13 +149,16 @@ export class Query {
     let size = 0
     let rest = ''
     for await (const chunk of body) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+      const lines = decoder.decode(chunk, { stream: true }).split('\n')
+      lines[0] = rest + lines[0]!
       rest = lines.pop()!
       for (const line of lines) {
         size += line.length
         if (size > this.#limits.bytes) return { answer, isWhole: false }
         answer.line(line)
       }
+      // One row alone may be longer than an answer may be.
+      if (size + rest.length > this.#limits.bytes) return { answer, isWhole: false }
     }
     return { answer, isWhole: true }
   }

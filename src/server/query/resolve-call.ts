@@ -1,7 +1,7 @@
-import { hint } from '../../lib/nearest.ts'
 import type { Call, Expression } from './ast.ts'
 import type { Context } from './context.ts'
 import { type AllowedFunction, functionNames, functionOf, NAMES_REFUSED } from './functions.ts'
+import { guess } from './guess.ts'
 import { typeOf } from './parse-type.ts'
 import { Scope } from './scope.ts'
 import { mapWindow } from './walk.ts'
@@ -48,7 +48,7 @@ export function resolveCall(call: Call, scope: Scope, resolver: Resolver): Expre
 /** Short names are near to everything, and some are known well but not allowed. */
 function suggestion(name: string): string {
   const isGuess = name.length > 3 && !NAMES_REFUSED.has(name.toLowerCase())
-  return isGuess ? hint(name, functionNames()) : ''
+  return isGuess ? guess(name, functionNames()) : ''
 }
 
 function resolveArgument(arg: Expression, scope: Scope, resolver: Resolver): Expression {

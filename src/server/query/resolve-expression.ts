@@ -20,7 +20,7 @@ export function resolve(e: Expression, scope: Scope, context: Context): Expressi
     case 'column':
       return resolveColumn(e, scope, context)
     case 'call':
-      return byIds(resolveCall(e, scope, { context, resolve }))
+      return narrowed(resolveCall(e, scope, { context, resolve }), scope)
     case 'subquery':
     case 'exists':
       return { ...e, query: context.resolveQuery(e.query, scope, context).query }
@@ -38,6 +38,20 @@ export function resolve(e: Expression, scope: Scope, context: Context): Expressi
     default:
       return mapChildren(e, (child) => resolve(child, scope, context))
   }
+}
+
+/** A condition of WHERE or PREWHERE. */
+export function resolveFilter(e: Expression, scope: Scope, context: Context): Expression {
+  scope.isFilter = true
+  const resolved = resolve(e, scope, context)
+  scope.isFilter = false
+  return resolved
+}
+
+/** Behind GROUP BY name there is a name to be tested, and perhaps no id or address any more. */
+function narrowed(e: Expression, scope: Scope): Expression {
+  if (!scope.isFilter) return e
+  return byIds(e.kind === 'binary' ? byAddress(e) : e)
 }
 
 /** Within an alias's own definition its name means the column, as ClickHouse has it. */
@@ -68,7 +82,7 @@ function resolveSet(
   const name = right.kind === 'column' && right.parts.length === 1 ? right.parts[0]! : undefined
   const isSet = e.operator === 'IN' || e.operator === 'NOT IN'
   const common = isSet && name !== undefined ? scope.common(name) : undefined
-  if (!common) return byIds(byAddress({ ...e, left, right: resolve(right, scope, context) }))
+  if (!common) return narrowed({ ...e, left, right: resolve(right, scope, context) }, scope)
   context.spend(common.weight)
   return { ...e, left, right: { kind: 'subquery', query: allOf(name!) } }
 }

@@ -2,9 +2,16 @@ import type { Query, Select, SelectItem, Statement, With } from './ast.ts'
 import type { Catalog } from './catalog.ts'
 import { Context, type Resolved } from './context.ts'
 import { groupByIds } from './group.ts'
+import { keepNames } from './kept-names.ts'
 import { parse } from './parse.ts'
 import { printQuery } from './print.ts'
-import { inDefinition, resolve, resolveOrder, resolveWindow } from './resolve-expression.ts'
+import {
+  inDefinition,
+  resolve,
+  resolveFilter,
+  resolveOrder,
+  resolveWindow,
+} from './resolve-expression.ts'
 import { resolveFrom } from './resolve-from.ts'
 import { type Output, Scope } from './scope.ts'
 import { showQuery } from './show.ts'
@@ -92,7 +99,7 @@ function resolveSelect(select: Select, union: Scope, context: Context): Term {
   const { columns, outputs } = resolveColumns(select.columns, scope, context)
   const clauses = resolveClauses(select, scope, context)
   const resolved: Select = { ...select, ...clauses, with: values, columns, from }
-  return { term: groupByIds(resolved), columns: outputs }
+  return { term: groupByIds(keepNames(resolved)), columns: outputs }
 }
 
 function resolveCommon(item: With, outer: Scope, context: Context): With {
@@ -110,14 +117,15 @@ function resolveCommon(item: With, outer: Scope, context: Context): With {
 function resolveClauses(select: Select, scope: Scope, context: Context): Partial<Select> {
   const { arrayJoin, groupBy, orderBy, limitBy, windows } = select
   const one = (e: Select['where']): Select['where'] => e && resolve(e, scope, context)
+  const filter = (e: Select['where']): Select['where'] => e && resolveFilter(e, scope, context)
   return {
     distinctOn: select.distinctOn.map((e) => resolve(e, scope, context)),
     arrayJoin: arrayJoin && {
       ...arrayJoin,
       items: arrayJoin.items.map((e) => resolve(e, scope, context)),
     },
-    prewhere: one(select.prewhere),
-    where: one(select.where),
+    prewhere: filter(select.prewhere),
+    where: filter(select.where),
     groupBy: groupBy && { ...groupBy, keys: groupBy.keys.map((e) => resolve(e, scope, context)) },
     having: one(select.having),
     windows: windows.map((w) => ({ ...w, window: resolveWindow(w.window, scope, context) })),

@@ -1,4 +1,3 @@
-import { hint } from '../../lib/nearest.ts'
 import type { Column, Expression } from './ast.ts'
 import {
   addressSideOf,
@@ -7,6 +6,7 @@ import {
   nameTagOf,
   nameTagsOf,
 } from './catalog.ts'
+import { guess } from './guess.ts'
 
 /** What is known of a column's values: the catalog's column they come from, if unchanged. */
 export type Info = CatalogColumn | undefined
@@ -43,6 +43,8 @@ export class Scope {
   readonly locals: ReadonlySet<string>
   /** Columns that tables are joined by with USING. */
   readonly using: Set<string> = new Set()
+  /** Whether what is read chooses rows, before they are grouped. */
+  isFilter = false
   /** Aliases whose own definition is being read: in it the name means the column. */
   readonly busy: Set<string> = new Set()
 
@@ -68,7 +70,7 @@ export class Scope {
     if (this.locals.has(name)) return { kind: 'local' }
     const alias = this.aliases.get(name)
     if (alias && !this.busy.has(name)) return { kind: 'alias', expression: alias, scope: this }
-    const holders = this.sources.filter(({ columns }) => columns.has(name))
+    const holders = this.#holders(name)
     if (holders.length > 0) {
       const info = holders[0]!.columns.get(name)
       return { kind: 'column', column: this.#columnOf(holders, name, at), info }
@@ -80,14 +82,22 @@ export class Scope {
     return undefined
   }
 
+  #holders(column: string): readonly Source[] {
+    return this.sources.filter(({ columns }) => columns.has(column))
+  }
+
   /** A name that is looked up by an id of `source`, or a tag of both sides. */
   #derived(source: Source, name: string, at: number): Found | undefined {
     const has = (column: string): boolean => source.columns.has(column)
     const tag = nameTagOf(name, has)
-    if (tag) return { kind: 'name', tag, id: this.#columnOf([source], tag.column, at) }
+    // What USING joins by is one column: a row may have it from either table.
+    const of = (column: string): Column => {
+      const holders = this.using.has(column) ? this.#holders(column) : [source]
+      return this.#columnOf(holders, column, at)
+    }
+    if (tag) return { kind: 'name', tag, id: of(tag.column) }
     const side = addressSideOf(name, has)
     if (side !== undefined) {
-      const of = (column: string): Column => this.#columnOf([source], column, at)
       const address = { isV4: of('is_ipv4'), v4: of(`ip4${side}`), v6: of(`ip6${side}`) }
       return { kind: 'address', address }
     }
@@ -143,7 +153,7 @@ export class Scope {
         names.push(...nameTagsOf((column) => columns.has(column)).map((tag) => tag.name))
       }
     }
-    return hint(name, names)
+    return guess(name, names)
   }
 }
 

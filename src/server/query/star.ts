@@ -2,7 +2,7 @@ import type { Applied, Expression, SelectItem, Star } from './ast.ts'
 import { namesOfColumn, nameTagOf } from './catalog.ts'
 import type { Context } from './context.ts'
 import type { Scope, Source } from './scope.ts'
-import { mapChildren } from './walk.ts'
+import { mapChildren, walk } from './walk.ts'
 
 /**
  * The columns a star stands for: each column that is not internal and, behind an id, the names
@@ -28,7 +28,9 @@ export function expandStar(star: Star, scope: Scope, context: Context): SelectIt
       throw context.fail(star.at, `there is no column ${name} in what the star stands for`)
   return names
     .filter(({ name }) => !star.except.includes(name))
-    .map(({ source, name }) => itemOf(star, name, qualify ? [source.alias, name] : [name]))
+    .map(({ source, name }) =>
+      itemOf(star, name, { parts: qualify ? [source.alias, name] : [name], context }),
+    )
 }
 
 function sourcesOf(star: Star, scope: Scope, context: Context): readonly Source[] {
@@ -43,7 +45,9 @@ function sourcesOf(star: Star, scope: Scope, context: Context): readonly Source[
 
 const known = new WeakMap<Source['columns'], readonly string[]>()
 
-function columnsOf({ columns }: Source): readonly string[] {
+/** A table's columns with the names behind its ids; what a subquery gives is just that. */
+function columnsOf({ columns, database }: Source): readonly string[] {
+  if (database === undefined) return [...columns.keys()]
   const before = known.get(columns)
   if (before) return before
   const all = listColumns(columns)
@@ -60,19 +64,50 @@ function listColumns(columns: Source['columns']): string[] {
   ])
 }
 
-function itemOf(star: Star, name: string, parts: readonly string[]): SelectItem {
+function itemOf(
+  star: Star,
+  name: string,
+  { parts, context }: { readonly parts: readonly string[]; readonly context: Context },
+): SelectItem {
   const column: Expression = { kind: 'column', parts, at: star.at }
   const replaced = star.replace.find((r) => r.name === name)?.expression
-  const expression = star.apply.reduce(
-    (e, applied) => applyTo(e, applied, star.at),
-    replaced ?? column,
-  )
+  const expression = applied(replaced ?? column, star, context)
   if (expression === column) return { expression, text: parts.join('.') }
-  const applied = star.apply.map((a) => ('kind' in a ? 'lambda' : a.name)).join('.')
+  const functions = star.apply.map((a) => ('kind' in a ? 'lambda' : a.name)).join('.')
   return {
-    expression: { kind: 'alias', expression, name: applied ? `${applied}(${name})` : name },
+    expression: { kind: 'alias', expression, name: functions ? `${functions}(${name})` : name },
     text: name,
   }
+}
+
+/**
+ * A column with the star's functions around it. Its parts may double with each (`x -> x + x`): they
+ * are counted before they are made.
+ */
+function applied(column: Expression, { apply, at }: Star, context: Context): Expression {
+  let e = column
+  let parts = partsOf(column, undefined).own
+  for (const one of apply) {
+    if ('kind' in one) {
+      const { own, places } = partsOf(one.body, one.parameters[0]!)
+      parts = own + places * parts
+    } else parts += 1 + one.parameters.length
+    context.spend(parts)
+    e = applyTo(e, one, at)
+  }
+  return e
+}
+
+/** Parts of an expression, and places among them where `parameter` stands. */
+function partsOf(e: Expression, parameter: string | undefined): { own: number; places: number } {
+  let own = 0
+  let places = 0
+  walk(e, (part) => {
+    own++
+    if (part.kind === 'column' && part.parts.length === 1 && part.parts[0] === parameter) places++
+    return true
+  })
+  return { own, places }
 }
 
 function applyTo(e: Expression, applied: Applied, at: number): Expression {
@@ -83,5 +118,6 @@ function applyTo(e: Expression, applied: Applied, at: number): Expression {
 
 function substitute(body: Expression, parameter: string, by: Expression): Expression {
   if (body.kind === 'column' && body.parts.length === 1 && body.parts[0] === parameter) return by
+  if (body.kind === 'lambda' && body.parameters.includes(parameter)) return body
   return mapChildren(body, (child) => substitute(child, parameter, by))
 }

@@ -1,7 +1,7 @@
-import { hint } from '../../lib/nearest.ts'
 import { ENUMS } from '../../model/tables/enums.ts'
 import type { BinaryOperator, Expression } from './ast.ts'
 import type { Context } from './context.ts'
+import { guess } from './guess.ts'
 import type { Scope } from './scope.ts'
 
 /** Columns whose numbers have words: what is compared with a word is compared with its number. */
@@ -78,7 +78,7 @@ function numberOf(e: Expression, words: string, context: Context): Expression {
   const known = ENUMS[words]!
   for (const number in known)
     if (known[Number(number)]!.toLowerCase() === wanted) return { kind: 'number', text: number }
-  const near = hint(e.value, Object.values(known))
+  const near = guess(e.value, Object.values(known))
   throw context.fail(undefined, `${words} is never '${e.value}'${near}`)
 }
 

@@ -1,6 +1,11 @@
 import { expect, test } from 'bun:test'
 import { Readable } from 'node:stream'
+import type { ClickHouseClient } from '@clickhouse/client'
+import { realEnv } from '../../../src/lib/env-real.ts'
+import { tables } from '../../../src/model/tables/registry.ts'
 import { bounded } from '../../../src/server/query/bounded.ts'
+import { catalogOf } from '../../../src/server/query/catalog.ts'
+import { Query } from '../../../src/server/query/query.ts'
 
 const FRAME =
   '\r\n__exception__\r\nTAG\r\nCode: 159. DB::Exception: too slow\n24 TAG\r\n__exception__\r\n'
@@ -48,4 +53,24 @@ test('bounded gives its place back where nobody reads on', async () => {
   const body = bounded({ source, bytesMax: 10, tag: undefined, leave: () => left.push(1) })
   await body.cancel()
   expect([left, source.destroyed]).toEqual([[1], true])
+})
+
+test('Query.run reads no further into a row that is longer than an answer may be', async () => {
+  let given = 0
+  function* chunks(): Generator<Buffer> {
+    yield Buffer.from('{\n\t"meta":\n\t[\n\t\t{"name": "a", "type": "String"}\n\t],\n')
+    yield Buffer.from('\n\t"data":\n\t[\n\t\t["a"],\n\t\t["')
+    for (; given < 1000; given++) yield Buffer.from('x'.repeat(1000))
+  }
+  const exec = (): Promise<unknown> =>
+    Promise.resolve({ stream: Readable.from(chunks()), response_headers: {} })
+  const query = new Query({
+    client: { exec } as unknown as ClickHouseClient,
+    catalog: catalogOf(tables),
+    clock: realEnv().clock,
+    limits: { bytes: 10_000 },
+  })
+  const { columns, values, isTruncated } = await query.run('SELECT 1 AS a')
+  expect([columns, values, isTruncated]).toEqual([['a'], ['["a"]'], true])
+  expect(given).toBeLessThan(50)
 })

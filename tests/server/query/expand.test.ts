@@ -216,6 +216,25 @@ test('expand leaves no name to the engine that it did not find itself', () => {
   for (const sql of refused) expect(() => expanded(sql)).toThrow('there is no column')
 })
 
+test('expand is soon done with what would grow without end', () => {
+  const growing = `SELECT * ${'APPLY(x -> x + x) '.repeat(23)} APPLY(x -> x = 1) FROM application`
+  const long = 'a'.repeat(60_000)
+  const cases: [string, string][] = [
+    [growing, 'more than 100000 parts'],
+    [`SELECT ${long}(1)`, 'is no function'],
+    [`SELECT ${long} FROM l7_flow_log`, 'there is no column'],
+    [`SELECT 1 FROM ${long}`, 'there is no table'],
+  ]
+  const start = performance.now()
+  for (const [sql, said] of cases) expect(() => expanded(sql)).toThrow(said)
+  expect(performance.now() - start).toBeLessThan(1000)
+})
+
+test('expand leaves the parameter of a lambda within APPLY its own', () => {
+  const sql = 'SELECT * APPLY(x -> arrayMap(x -> x + 1, [x, 2])) FROM numbers(2)'
+  expect(expanded(sql)).toContain('arrayMap(((`x`) -> (`x` + 1)), [`number`, 2])')
+})
+
 test('expand tells of each table what its points are by', () => {
   const shown = expanded('SHOW TABLES FROM flow_metrics')
   for (const of of ['each end', 'who calls whom'])
