@@ -56,7 +56,9 @@ export class BlockBuilder {
   readonly #sized: (TextColumn | HistogramColumn)[] = []
   readonly #rowSize: number
   #capacity = 0
-  /** Rows from which on the block's size must be looked at. */
+  /** Times a row was written, the first or again: each may need room for its texts. */
+  #writes = 0
+  /** Writes from which on the block's size must be looked at. */
   #check = ROWS_UNCHECKED
   readonly #names: Name[] = []
   #namesSize = 0
@@ -116,13 +118,20 @@ export class BlockBuilder {
 
   /** The next row's index: every column of it must now be written. */
   row(): number {
-    if (this.rows >= this.#check) this.#checkSize()
+    this.makeRoom()
     if (this.rows >= this.#capacity) this.#reserve(this.#capacity * 2)
+    this.#writes++
     return this.rows++
   }
 
-  /** To be told before a row is written again. */
+  /** Finishes a block that has no room for what a row may say. */
+  makeRoom(): void {
+    if (this.#writes >= this.#check) this.#checkSize()
+  }
+
+  /** To be told before a row is written again, for which room was made. */
   rewrite(): void {
+    this.#writes++
     for (const text of this.#texts) text.mix()
   }
 
@@ -130,7 +139,9 @@ export class BlockBuilder {
   #checkSize(): void {
     const left = BLOCK_BYTES_MAX - this.size
     if (this.rows >= BLOCK_ROWS_MAX || left < ROW_BYTES_MAX) this.flush()
-    else this.#check = Math.min(BLOCK_ROWS_MAX, this.rows + Math.floor(left / ROW_BYTES_MAX))
+    else
+      this.#check =
+        this.#writes + Math.min(BLOCK_ROWS_MAX - this.rows, Math.floor(left / ROW_BYTES_MAX))
   }
 
   /** About how many bytes the block has so far, unpacked. */
@@ -164,6 +175,7 @@ export class BlockBuilder {
     this.#namesSize = 0
     this.#block++
     this.rows = 0
+    this.#writes = 0
     this.#check = ROWS_UNCHECKED
     emit(block, rows)
   }

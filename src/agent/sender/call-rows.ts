@@ -53,6 +53,8 @@ export class CallRows {
 
   /** Keeps the call's row, or drops it, or drops a lesser one for it: see Throttle. */
   add(call: Call): void {
+    // First, for a row of a block that is finished cannot be written again.
+    this.#builder.makeRoom()
     const row = this.throttle.place(call)
     if (row === Throttle.DROP) return
     if (row !== Throttle.APPEND) {

@@ -243,6 +243,25 @@ test('CallRows begins the next block before one holds too many bytes', () => {
   expect(blocks.map(({ header }) => header.rows).reduce((a, b) => a + b)).toBe(3000)
 })
 
+test('CallRows begins the next block before rows that are written again take too many bytes', () => {
+  for (const share of [1, 0.5]) {
+    const { rows, blocks } = callRows(10_000)
+    const made = call({ endTime: 1 })
+    for (let i = 0; i < 30_000; i++) {
+      const bytes = encoder.encode(`SELECT ${Math.floor(i * share)} `.padEnd(450, 'abcdefgh '))
+      made.texts.clear()
+      made.texts.set(REQUEST_RESOURCE, bytes, 0, bytes.length)
+      made.status = i % 10 === 0 ? STATUS.serverError : STATUS.ok
+      rows.add(made)
+    }
+    rows.flush()
+    const { out, dropped } = rows.throttle.counters
+    expect(blocks.map(({ header }) => header.rows).reduce((a, b) => a + b)).toBe(out)
+    expect(out + dropped.ordinary + dropped.important).toBe(30_000)
+    expect(out).toBeGreaterThanOrEqual(10_000)
+  }
+})
+
 test('CallRows emits a second whole: its rows may give way until it is over', () => {
   const { rows, blocks } = callRows(100)
   const add = (from: number, to: number): void => {
