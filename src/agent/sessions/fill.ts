@@ -16,9 +16,17 @@ import {
   X_REQUEST_ID_1,
 } from '../../model/call.ts'
 import type { Connection, Mark } from '../../model/connection.ts'
-import { type Message, NO_COUNT, NO_ID, STATUS, type Text } from '../../model/message.ts'
+import {
+  type Message,
+  NO_COUNT,
+  NO_ID,
+  Text as Range,
+  STATUS,
+  type Text,
+} from '../../model/message.ts'
 import type { Direction } from '../../model/segment.ts'
 import {
+  isUnknownCommand,
   redactArguments,
   redactCopy,
   redactError,
@@ -198,15 +206,18 @@ function fillUnsaid({ texts, l7Protocol }: Call, message: Message, redact: boole
   return cut
 }
 
+/** The command that an error answers. */
+const asked = new Range()
+
 /** What is kept of an error. A command Redis does not know takes who knows what: nothing stays. */
-function errorOf(call: Call, message: Message, redact: boolean): Text {
-  const { error, code } = message
+function errorOf({ l7Protocol, texts }: Call, message: Message, redact: boolean): Text {
+  const { error, code, result } = message
   if (!redact) return error
-  if (isSql(call.l7Protocol)) return redactSqlError(error, code)
-  if (call.l7Protocol !== REDIS) return error
-  const told = redactError(error)
-  if (told !== error) call.texts.point(REQUEST_RESOURCE, 0, 0)
-  return told
+  if (isSql(l7Protocol)) return redactSqlError(error, code, result)
+  if (l7Protocol !== REDIS) return error
+  if (isUnknownCommand(error)) texts.point(REQUEST_RESOURCE, 0, 0)
+  asked.set(texts.bytes, texts.starts[REQUEST_TYPE]!, texts.size(REQUEST_TYPE))
+  return redactError(error, asked)
 }
 
 /** What is kept of a message's resource. */

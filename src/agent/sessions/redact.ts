@@ -203,38 +203,62 @@ export function redactArguments(operation: Text, text: Text): Text {
   return written
 }
 
-/** An error a Redis server reports, without the arguments it repeats. */
-export function redactError(text: Text): Text {
-  const { bytes, start, end } = text
-  for (let at = start; at + ARGS.length <= end; at++) {
-    let i = 0
-    while (i < ARGS.length && bytes[at + i] === ARGS[i]) i++
-    if (i < ARGS.length) continue
-    written.set(bytes, start, at - start)
-    return written
-  }
-  return text
+/** Whether a Redis server says that it does not know the command. */
+export function isUnknownCommand({ bytes, start, end }: Text): boolean {
+  return begins(bytes, start, end, UNKNOWN_COMMAND)
 }
 
 /**
- * An error a MySQL server reports, without what stands between its first and its last quote: a
- * value or a piece of the statement, which may have quotes of its own. Nothing is left of a message
- * that a statement made; all of one whose quoted words are names.
+ * An error with which a Redis server answers `operation`, without the arguments it repeats: those of
+ * a command it does not know, numbers out of range, and what it quotes of a command whose arguments
+ * are secrets, or of one that was not seen.
+ */
+export function redactError(text: Text, operation: Text): Text {
+  const { bytes, start, end } = text
+  for (let at = start; at < end; at++)
+    for (const repeated of REPEATED)
+      if (begins(bytes, at, end, repeated)) {
+        written.set(bytes, start, at - start)
+        return written
+      }
+  const isSecret = operation.end === operation.start || SECRETS.some((w) => isCommand(operation, w))
+  return isSecret ? redactQuoted(text) : text
+}
+
+/**
+ * An error a MySQL server reports, without the value or the piece of the statement that it quotes.
+ * Nothing is left of a message that a statement made; all of one whose quoted words are names.
  * https://mariadb.com/docs/server/reference/error-codes
  */
-export function redactSqlError(text: Text, code: number): Text {
+export function redactSqlError(text: Text, code: number, state: Text): Text {
+  if (SIGNALLED.has(code) || begins(state.bytes, state.start, state.end, USER_DEFINED))
+    return replace(text, text.start, text.end)
+  return QUOTES_NAMES.has(code) ? text : redactQuoted(text)
+}
+
+/** Without what stands between its first and its last quote, which may have quotes of its own. */
+function redactQuoted(text: Text): Text {
   const { bytes, start, end } = text
-  if (QUOTES_NAMES.has(code)) return text
-  const first = code === SIGNALLED ? start - 1 : find(bytes, QUOTE, start, end)
-  if (code !== SIGNALLED && first < 0) return text
+  const first = find(bytes, QUOTE, start, end)
+  if (first < 0) return text
+  const last = bytes.lastIndexOf(QUOTE, end - 1)
+  return replace(text, first + 1, last > first ? last : end)
+}
+
+/** `text` with a `?` for what is `[from, to)` of it. */
+function replace({ bytes, start, end }: Text, from: number, to: number): Text {
   let size = 0
-  for (let at = start; at <= first && size < SIZE_MAX; at++) scratch[size++] = bytes[at]!
+  for (let at = start; at < from && size < SIZE_MAX; at++) scratch[size++] = bytes[at]!
   if (size < SIZE_MAX) scratch[size++] = QUESTION
-  const last = code === SIGNALLED ? end : bytes.lastIndexOf(QUOTE, end - 1)
-  if (last > first)
-    for (let at = last; at < end && size < SIZE_MAX; at++) scratch[size++] = bytes[at]!
+  for (let at = to; at < end && size < SIZE_MAX; at++) scratch[size++] = bytes[at]!
   written.set(scratch, 0, size)
   return written
+}
+
+function begins(bytes: Uint8Array, start: number, end: number, word: Uint8Array): boolean {
+  if (end - start < word.length) return false
+  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word[i]) return false
+  return true
 }
 
 function isCommand({ bytes, start, end }: Text, word: string): boolean {
@@ -272,14 +296,20 @@ const SECRETS = [
   'migrate',
   'script',
 ]
-/** ER_SIGNAL_EXCEPTION: its text is what SIGNAL was given. */
-const SIGNALLED = 1644
+/** ER_SIGNAL_WARN, _NOT_FOUND and _EXCEPTION: the text is what SIGNAL was given. */
+const SIGNALLED: ReadonlySet<number> = new Set([1642, 1643, 1644])
+/** The class of states that statements raise, under any code. */
+const USER_DEFINED = new TextEncoder().encode('45')
 /** Errors that quote names of databases, tables, columns, keys, routines and accounts alone. */
 const QUOTES_NAMES: ReadonlySet<number> = new Set([
   1007, 1008, 1044, 1045, 1046, 1048, 1049, 1050, 1051, 1052, 1054, 1060, 1061, 1072, 1091, 1109,
   1142, 1143, 1146, 1176, 1264, 1305, 1364, 1406,
 ])
-const ARGS = new TextEncoder().encode(', with args beginning with')
+const UNKNOWN_COMMAND = new TextEncoder().encode('ERR unknown command')
+/** What stands before arguments that an error repeats. */
+const REPEATED = [', with args beginning with', ',latitude pair '].map((words) =>
+  new TextEncoder().encode(words),
+)
 const PREFIXES: readonly number[] = [0x78, 0x62, 0x6e]
 const LF = 0x0a
 const SPACE = 0x20

@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { pathEndpoint } from '../../../src/agent/sessions/endpoint.ts'
 import {
+  isUnknownCommand,
   redactArguments,
   redactCopy,
   redactError,
@@ -90,6 +91,7 @@ test.each([redactQuery, redactSql])('%p stays within its bounds on noise', (reda
 test.each([
   ['SET', 'key value', 'key'],
   ['get', 'key', 'key'],
+  ['SET', ' value', ''],
   ['AUTH', 'user password', ''],
   ['hello', '3 AUTH user password', ''],
   ['EVAL', 'return 1', ''],
@@ -98,26 +100,48 @@ test.each([
   expect(read(redactArguments(textOf(operation), textOf(text)))).toBe(want)
 })
 
-test('redactError leaves out the arguments that an error repeats', () => {
-  const error = "ERR unknown command 'SETT', with args beginning with: 'key' 'secret' "
-  expect(read(redactError(textOf(error)))).toBe("ERR unknown command 'SETT'")
-  expect(read(redactError(textOf('WRONGTYPE no')))).toBe('WRONGTYPE no')
+test.each([
+  [
+    'SETT',
+    "ERR unknown command 'SETT', with args beginning with: 'key' 'secret' ",
+    "ERR unknown command 'SETT'",
+  ],
+  ['GET', 'WRONGTYPE no', 'WRONGTYPE no'],
+  ['GET', "ERR wrong number of arguments for 'get'", "ERR wrong number of arguments for 'get'"],
+  ['GEOADD', 'ERR invalid longitude,latitude pair 200.0,1.5', 'ERR invalid longitude'],
+  [
+    'ACL',
+    "ERR Error in ACL SETUSER modifier '<it's': no",
+    "ERR Error in ACL SETUSER modifier '?': no",
+  ],
+  ['HELLO', "ERR Syntax error in HELLO option 'secret'", "ERR Syntax error in HELLO option '?'"],
+  ['EVAL', "ERR Error near ''sec", "ERR Error near '?'sec"],
+  [
+    '',
+    "ERR Error in ACL SETUSER modifier '<secret': no",
+    "ERR Error in ACL SETUSER modifier '?': no",
+  ],
+])('redactError of %s leaves of "%s" "%s"', (operation, text, want) => {
+  expect(read(redactError(textOf(text), textOf(operation)))).toBe(want)
+})
+
+test('isUnknownCommand tells it of any server', () => {
+  expect(isUnknownCommand(textOf("ERR unknown command 'AUHT'"))).toBe(true)
+  expect(isUnknownCommand(textOf('ERR unknown comman'))).toBe(false)
 })
 
 test.each([
-  [1062, "Duplicate entry 'a'b' for key 'name'", "Duplicate entry '?'"],
-  [1064, "You have an error near 'x = 'secret'' at line 1", "You have an error near '?' at line 1"],
-  [
-    1366,
-    "Incorrect integer value: 'no' for column `n`",
-    "Incorrect integer value: '?' for column `n`",
-  ],
-  [1105, "Cut short: 'secr", "Cut short: '?"],
-  [1213, 'Deadlock found', 'Deadlock found'],
-  [1054, "Unknown column 'nothing' in 'SELECT'", "Unknown column 'nothing' in 'SELECT'"],
-  [1644, 'all of it was said by the statement', '?'],
-])('redactSqlError of error %d leaves of "%s" "%s"', (code, text, want) => {
-  expect(read(redactSqlError(textOf(text), code))).toBe(want)
+  [1062, '23000', "Duplicate entry 'a'b' for key 'name'", "Duplicate entry '?'"],
+  [1064, '42000', "An error near 'x = 'secret'' at line 1", "An error near '?' at line 1"],
+  [1366, '22007', "Incorrect value: 'no' for column `n`", "Incorrect value: '?' for column `n`"],
+  [1105, 'HY000', "Cut short: 'secr", "Cut short: '?"],
+  [1213, '40001', 'Deadlock found', 'Deadlock found'],
+  [1054, '42S22', "Unknown column 'x' in 'SELECT'", "Unknown column 'x' in 'SELECT'"],
+  [1644, '45000', 'all of it was said by the statement', '?'],
+  [1643, '02000', 'all of it was said by the statement', '?'],
+  [1048, '45001', 'all of it was said by the statement', '?'],
+])('redactSqlError of error %d (%s) leaves of "%s" "%s"', (code, state, text, want) => {
+  expect(read(redactSqlError(textOf(text), code, textOf(state)))).toBe(want)
 })
 
 const pieces = fc.constantFrom('/', '/a', '/7', '?', '=', '&', ';', '#', 'x', '://', '@', ':', 'h')

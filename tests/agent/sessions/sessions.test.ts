@@ -524,6 +524,21 @@ test.each([
 )
 
 test.each([
+  ['AUHT secret', "ERR unknown command 'AUHT'", '', "ERR unknown command 'AUHT'"],
+  ['ACL SETUSER bob', "ERR modifier '<secret': no", '', "ERR modifier '?': no"],
+  ['SET key secret', "ERR wrong number for 'set'", 'key', "ERR wrong number for 'set'"],
+])('Sessions keep of "%s" and "%s" no secret', (said, error, resource, exception) => {
+  const { calls, sessions } = start()
+  const session = sessions.open(connect())
+  session.l7Protocol = REDIS
+  const operation = said.slice(0, said.indexOf(' '))
+  say(session, 'send', `?${said.slice(operation.length + 1)}`, { texts: { operation } })
+  say(session, 'receive', '!', { status: 3, texts: { error } })
+  expect(textOf(calls[0]!, 'request_resource')).toBe(resource)
+  expect(textOf(calls[0]!, 'response_exception')).toBe(exception)
+})
+
+test.each([
   [true, 'INSERT INTO t VALUES (?)', false],
   [false, 'secret', true],
 ])('Sessions show what is bound to a statement unless they redact: %p', (redact, want, isCut) => {
