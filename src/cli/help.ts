@@ -3,6 +3,7 @@ import { flagsHelp } from '../config/describe.ts'
 import { MetaflowError } from '../lib/errors.ts'
 import { print } from '../lib/log.ts'
 import { hint } from '../lib/nearest.ts'
+import { PARTS } from '../workload/parts.ts'
 
 const OVERVIEW = `metaflow: see every call between the programs of a machine, without touching them
 
@@ -34,7 +35,19 @@ const TOPICS: Readonly<Record<string, () => string>> = {
   --db NAME
       Database of unqualified tables.
 ${flagsHelp('client')}`,
-  replay: () => `metaflow replay FILE: read a capture file (pcap, pcapng) as the agent would
+  engine: () =>
+    'metaflow --mode=engine: ClickHouse, as a child of the server; nobody else starts it\n',
+  workload: () => `metaflow --mode=workload: a part of the demo's sample workload, which starts it
+
+  --part ${PARTS.join('|')}
+      Which one.
+  --address IP
+      Address that the parts share; by default one of 127.64.0.0/10, by the parent's process.
+  --visits NUMBER
+      Visits a second, of the visitors.
+`,
+  replay: () => `metaflow replay FILE: read a capture file (pcap, pcapng) as the agent would; - is
+the standard input
 
   --table messages|calls|metrics
       What is printed: each message, requests with their responses (the default), or points.

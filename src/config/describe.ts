@@ -62,7 +62,10 @@ export function effective<S extends Side>(side: S, loaded: Loaded<S>): Effective
   })
 }
 
-/** The settings in effect as a file that could be read back: meaning, source, then the value. */
+/**
+ * The settings in effect as a file that could be read back: meaning, source, then the value. A
+ * secret stands in a comment: read back, its mask would be one that anybody knows.
+ */
 export function effectiveYaml(settings: readonly Effective[]): string {
   let text = ''
   let open: readonly string[] = []
@@ -76,8 +79,9 @@ export function effectiveYaml(settings: readonly Effective[]): string {
     const indent = '  '.repeat(sections.length)
     const wasDefault = standard === undefined ? 'none' : standard
     text += `${indent}# ${meaning}\n${indent}# ${values}; default ${wasDefault}; from ${source}\n`
-    text += value === undefined ? `${indent}# ${words.at(-1)}:\n` : ''
-    text += value === undefined ? '' : `${indent}${words.at(-1)}: ${JSON.stringify(value)}\n`
+    const isShown = value !== undefined && value !== MASK
+    const shown = value === undefined ? '' : ` ${JSON.stringify(value)}`
+    text += `${indent}${isShown ? '' : '# '}${words.at(-1)}:${shown}\n`
   }
   return text
 }

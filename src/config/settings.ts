@@ -68,6 +68,8 @@ export type ClientConfig = {
 }
 
 const MB = 1_048_576
+/** 30 years. Times are 32 bits wide: what is kept until after 2106 would be over at once. */
+const HOURS_MAX = 262_800
 
 const common = {
   dataDir: z.string().min(1).default(defaultDataDir).meta({
@@ -85,9 +87,12 @@ const address = z
   .url({ protocol: /^https?$/ })
   .default('http://127.0.0.1:20416')
   .meta({ description: 'Address of the server.', flag: 'server' })
-const token = z
+/** It travels in a header, which carries these characters alone. */
+const secret = z
   .string()
   .min(1)
+  .regex(/^[!-~]+$/, 'visible ASCII characters, no spaces')
+const token = secret
   .optional()
   .meta({ description: 'Secret that the server asks of its clients.', flag: 'token', secret: true })
 
@@ -138,20 +143,11 @@ const agent = z.strictObject({
     }),
 })
 
+const hours = z.number().int().min(1).max(HOURS_MAX)
 const retention = z.strictObject({
-  rowsHours: z.number().int().min(1).default(72).meta({ description: 'How long calls stay.' }),
-  secondsHours: z
-    .number()
-    .int()
-    .min(1)
-    .default(24)
-    .meta({ description: 'How long 1 s points stay.' }),
-  minutesHours: z
-    .number()
-    .int()
-    .min(1)
-    .default(720)
-    .meta({ description: 'How long 1 m points stay.' }),
+  rowsHours: hours.default(72).meta({ description: 'How long calls stay.' }),
+  secondsHours: hours.default(24).meta({ description: 'How long 1 s points stay.' }),
+  minutesHours: hours.default(720).meta({ description: 'How long 1 m points stay.' }),
 })
 
 const server = z.strictObject({
@@ -163,7 +159,7 @@ const server = z.strictObject({
       description: 'Where page, queries and agents are served; wider than loopback wants a token.',
       flag: 'listen',
     }),
-  token: z.string().min(1).optional().meta({
+  token: secret.optional().meta({
     description: 'Secret that agents and readers must bear; without one only loopback is served.',
     secret: true,
   }),
@@ -242,6 +238,8 @@ export type ConfigOf = {
 /** A setting that cannot be used; `expected` where its bounds do not say it all. */
 export type Fault = { readonly key: string; readonly expected: string | undefined }
 
+const OWN_WORDS = /^([A-Z]+[:=]|[a-z])/
+
 /** The configuration made of `input` (nested values), or what is wrong with it. */
 export function parseSettings<S extends Side>(
   side: S,
@@ -253,7 +251,7 @@ export function parseSettings<S extends Side>(
     faults: parsed.error.issues.map(({ path, code, message }) => ({
       key: path.join('.'),
       // Our own words; zod's begin with a capital.
-      expected: code === 'custom' || /^[A-Z]+:/.test(message) ? message : undefined,
+      expected: code === 'custom' || OWN_WORDS.test(message) ? message : undefined,
     })),
   }
 }

@@ -13,7 +13,7 @@ test('metaflow config print shows settings with meaning and source, secrets mask
   expect(run.code).toBe(0)
   expect(run.stdout).toContain('  # Calls sent as rows a second at most; metrics count all.')
   expect(run.stdout).toContain('from --agent-rows-per-second\n  rowsPerSecond: 5\n')
-  expect(run.stdout).toContain('from METAFLOW_AGENT_TOKEN\n  token: "********"\n')
+  expect(run.stdout).toContain('from METAFLOW_AGENT_TOKEN\n  # token: "********"\n')
   expect(run.stdout).not.toContain('hunter2')
   expect(run.stdout).not.toContain('clickhouse')
 })
@@ -45,6 +45,9 @@ test.each([
   [['-h'], 'metaflow --mode=demo'],
   [['help'], 'metaflow --mode=demo'],
   [['--mode=agent', '--help'], '--agent-capture-family VALUE'],
+  [['--mode=engine', '--help'], 'as a child of the server'],
+  [['--mode', 'workload', '--help'], '--part shop-dns|shop-store'],
+  [['replay', '-h'], '- is\nthe standard input'],
   [['config', '--help'], '--side agent|server|demo|client'],
   [['config', 'print', '--help'], '--side agent|server|demo|client'],
 ])('metaflow %j is help', async (args, text) => {

@@ -36,6 +36,14 @@ test('effective masks secrets and tells sources and defaults', () => {
   expect(JSON.stringify(settings)).not.toContain('hunter2')
 })
 
+test('effectiveYaml never gives a mask as the secret', () => {
+  const loaded = loadConfig('demo', ['--server-token=hunter2', '--clickhouse-password=p'], {}, {})
+  const text = effectiveYaml(effective('demo', loaded))
+  const { server, clickhouse } = parse(text)
+  expect([server.token, clickhouse.password]).toEqual([undefined, undefined])
+  expect(text).toContain('from --server-token\n  # token: "********"\n')
+})
+
 test('effectiveYaml can be read back as a file', () => {
   const loaded = loadConfig('demo', ['--workload=off'], {}, {})
   const { config } = loaded
