@@ -3,13 +3,13 @@
  * the host is idle, and the address of the page.
  */
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { loadConfig, withoutSettings } from '../config/load.ts'
+import { loadConfig, reachLoopback, withoutSettings } from '../config/load.ts'
 import type { DemoConfig } from '../config/settings.ts'
 import { type Command, whenStopped } from '../lib/command.ts'
-import { makeDataDirectory } from '../lib/data-directory.ts'
+import { takeDataDirectory } from '../lib/data-directory.ts'
 import { realEnv } from '../lib/env-real.ts'
 import { MetaflowError } from '../lib/errors.ts'
-import { say } from '../lib/log.ts'
+import { log, say } from '../lib/log.ts'
 import { type Child, ownCommand, startChild } from '../lib/process.ts'
 import { PARTS } from '../workload/parts.ts'
 import { isIdle, type Status } from './demo-idle.ts'
@@ -21,6 +21,7 @@ const LOOK_MS = 100
 
 export const demoCommand: Command = async (args, stop) => {
   const { config } = loadConfig('demo', args)
+  reachLoopback()
   // Its parts, and whoever opens the page, must know the port before it is taken.
   const { listen } = config.server
   if (listen.endsWith(':0'))
@@ -51,8 +52,11 @@ class Demo {
     this.#config = config
     this.#stop = stop
     this.#url = `http://${config.server.listen.replace(/^(0\.0\.0\.0|\[::\]):/, '127.0.0.1:')}`
-    makeDataDirectory(this.#env, config.dataDir)
+    // Another demo that runs there goes on writing its log and settings.
+    takeDataDirectory(this.#env, config.dataDir, { part: 'demo', folder: '.' })
     this.#logs = createWriteStream(this.#logPath, { flags: 'w', mode: 0o600 })
+    // A full disk, above all: the demo goes on without a log.
+    this.#logs.on('error', ({ message }) => this.#cannotKeep(message))
   }
 
   get #logPath(): string {
@@ -65,11 +69,12 @@ class Demo {
     await this.#step('Attaching to the kernel', () => this.#startAgent())
     const isIdle = demo.workload === 'auto' && (await this.#isIdle())
     if (!this.#isOver && (demo.workload === 'on' || isIdle))
-      await this.#step('This host is idle: starting a sample workload', async () =>
-        this.#startWorkload(),
+      await this.#step(
+        `${isIdle ? 'This host is idle: s' : 'S'}tarting a sample workload`,
+        async () => this.#startWorkload(),
       )
     if (!this.#isOver)
-      say(
+      tell(
         `\n  The page:  ${this.#url}\n  Data:      ${dataDir} (stays; delete the folder when done)\n` +
           `  Logs:      ${this.#logPath} (stay, too)\n  Ctrl-C stops everything, twice at once.\n\n`,
       )
@@ -80,13 +85,15 @@ class Demo {
 
   /** Stops in the journey's order: who makes calls, who sees them, who keeps them. */
   async stop(): Promise<void> {
-    if (this.#children.length > 0) say('Stopping …\n')
+    if (this.#children.length > 0) tell('Stopping …\n')
     const at = (name: string): Named[] => this.#children.filter((one) => one.name === name)
     await Promise.all(at('workload').map(({ child }) => child.stop()))
     for (const name of ['agent', 'server'])
       await Promise.all(at(name).map(({ child }) => child.stop()))
+    if (this.#logs.destroyed) return
     if (this.#unkept > 0) this.#logs.write(`${this.#unkept} lines more had no room here\n`)
-    await new Promise((resolve) => this.#logs.end(resolve))
+    // It ends by closing, too, where its last words cannot be written.
+    await new Promise((resolve) => this.#logs.once('close', resolve).end())
   }
 
   get #secrets(): Record<string, string | undefined> {
@@ -105,10 +112,10 @@ class Demo {
   async #step(title: string, run: () => Promise<void>): Promise<void> {
     if (this.#isOver) return
     const from = this.#env.clock.monotonic()
-    say(`  ${title} …`)
+    tell(`  ${title} …`)
     await run()
     const seconds = (this.#env.clock.monotonic() - from) / 1e6
-    say(this.#isOver ? '\n' : ` ${seconds.toFixed(1)} s\n`)
+    tell(this.#isOver ? '\n' : ` ${seconds.toFixed(1)} s\n`)
   }
 
   /** Starts a part with the demo's own settings, and waits until the server answers at `path`. */
@@ -150,8 +157,12 @@ class Demo {
   /** Writes a line of a child's log while there is room for it: what comes later is counted. */
   #keep(line: string): void {
     this.#logBytes += line.length + 1
-    if (this.#logBytes <= LOG_BYTES_MAX) this.#logs.write(`${line}\n`)
+    if (this.#logBytes <= LOG_BYTES_MAX && !this.#logs.destroyed) this.#logs.write(`${line}\n`)
     else this.#unkept++
+  }
+
+  #cannotKeep(why: string): void {
+    log('warn', `Cannot write ${this.#logPath}: ${why}; the demo goes on without it`)
   }
 
   #start(name: string, args: readonly string[]): void {
@@ -193,5 +204,14 @@ class Demo {
     const { token } = this.#config.server
     const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
     return await fetch(this.#url + path, { headers }).catch(() => undefined)
+  }
+}
+
+/** Says it to whoever listens: a reader that is gone (`| tee`, Ctrl-C) holds up no orderly stop. */
+function tell(text: string): void {
+  try {
+    say(text)
+  } catch {
+    // EPIPE, or a disk that is full.
   }
 }

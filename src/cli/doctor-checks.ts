@@ -13,8 +13,8 @@ export interface Machine {
   landlock(): number
   /** Processes with a command line, and those of them whose executable is hidden from us. */
   processes(): { readonly total: number; readonly hidden: number }
-  /** Whether a socket can listen there now. */
-  canListen(host: string, port: number): boolean
+  /** Why no socket can listen there now: the system's name of it, or undefined where one can. */
+  whyNotListen(host: string, port: number): string | undefined
 }
 
 export type Verdict = 'yes' | 'partly' | 'no'
@@ -48,6 +48,11 @@ const TLS_PORTS: ReadonlySet<number> = new Set([
   443, 465, 563, 636, 853, 989, 990, 993, 995, 2376, 2379, 5671, 6443, 8443, 8883, 9093,
 ])
 const ESTABLISHED = '01'
+const LISTEN_STATES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'taken',
+  EADDRNOTAVAIL: 'no address of this host',
+  EACCES: 'forbidden to this user',
+}
 
 /** Every check in the order of the journey. */
 export function examine(machine: Machine, where: Where): Finding[] {
@@ -247,11 +252,11 @@ function confinement(machine: Machine): Finding {
 }
 
 function port(machine: Machine, { host, port: number }: Where): Finding {
-  const free = machine.canListen(host, number)
+  const why = machine.whyNotListen(host, number)
   return finding(
     'port',
-    free ? 'yes' : 'partly',
-    `${host}:${number} is ${free ? 'free' : 'taken'}`,
+    why === undefined ? 'yes' : 'partly',
+    `${host}:${number} is ${why === undefined ? 'free' : (LISTEN_STATES[why] ?? why)}`,
     'A server cannot start there: give another server.listen, or a MetaFlow runs already.',
   )
 }

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { hasTracepoint } from '../agent/capture/permits.ts'
 import { loadConfig } from '../config/load.ts'
 import { splitListen } from '../config/rules.ts'
-import { MetaflowError } from '../lib/errors.ts'
+import { MetaflowError, sentenceOf } from '../lib/errors.ts'
 import { openLibrary } from '../lib/ffi.ts'
 import { print } from '../lib/log.ts'
 import { examine, type Finding, type Machine } from './doctor-checks.ts'
@@ -70,12 +70,12 @@ const thisMachine: Machine = {
     const version = LANDLOCK_CREATE_RULESET_VERSION
     return Math.max(0, Number(libc.syscall(LANDLOCK_CREATE_RULESET, 0, 0, version)))
   },
-  canListen: (hostname, port) => {
+  whyNotListen: (hostname, port) => {
     try {
       Bun.listen({ hostname, port, socket: { data: () => {} } }).stop(true)
-      return true
-    } catch {
-      return false
+      return undefined
+    } catch (thrown) {
+      return (thrown as NodeJS.ErrnoException).code ?? sentenceOf(thrown)
     }
   },
 }

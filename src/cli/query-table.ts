@@ -1,4 +1,5 @@
 /** A query's answer as lines for a reader: columns in line, numbers to the right. */
+import { fitted, safe } from './columns.ts'
 
 export type Cell =
   | string
@@ -99,27 +100,4 @@ function plain(value: unknown): string {
       .map(([key, one]) => `${key}: ${plain(one)}`)
       .join(', ')}}`
   return String(value)
-}
-
-/** Bytes of a stranger must not steer the terminal. */
-function safe(text: string): string {
-  return text.replace(/\p{C}/gu, '·')
-}
-
-function fitted(cell: string, width: number, right: boolean): string {
-  const own = Bun.stringWidth(cell)
-  if (own > width) return `${cut(cell, width - 1)}…`
-  const space = ' '.repeat(width - own)
-  return right ? space + cell : cell + space
-}
-
-function cut(cell: string, width: number): string {
-  let text = ''
-  let taken = 0
-  for (const character of cell) {
-    taken += Bun.stringWidth(character)
-    if (taken > width) break
-    text += character
-  }
-  return text + ' '.repeat(Math.max(0, width - Bun.stringWidth(text)))
 }

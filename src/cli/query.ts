@@ -1,5 +1,5 @@
 /** `metaflow query SQL`: asks a server and prints what it answers. */
-import { loadConfig } from '../config/load.ts'
+import { loadConfig, reachLoopback } from '../config/load.ts'
 import type { ClientConfig } from '../config/settings.ts'
 import { ERRORS, type ErrorCode, MetaflowError, sentenceOf } from '../lib/errors.ts'
 import { isTerminal, print, say } from '../lib/log.ts'
@@ -8,7 +8,11 @@ import { jsonText, parseAnswer, type Result, tableText } from './query-table.ts'
 
 const OUTPUTS = ['table', 'json', 'csv'] as const
 type Output = (typeof OUTPUTS)[number]
-const FORMATS = { json: 'JSONEachRow', csv: 'CSVWithNames' } as const
+const FORMATS = {
+  json: { name: 'JSONEachRow', type: 'application/x-ndjson' },
+  csv: { name: 'CSVWithNames', type: 'text/csv' },
+} as const
+const JSON_TYPE = 'application/json'
 const TOTALS = /\bWITH\s+TOTALS\b/i
 /** Frames of the spinner, and how long each stays, ms. */
 const FRAMES = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
@@ -25,6 +29,7 @@ type Question = {
 export async function queryCommand(args: readonly string[], stop?: AbortSignal): Promise<number> {
   const { config, flags, rest } = loadConfig('client', args, { output: true, db: true })
   const output = outputOf(flags.get('output') ?? 'table')
+  reachLoopback()
   const question = { config, sql: await sqlOf(rest), database: flags.get('db'), stop }
   const done = spin()
   try {
@@ -64,9 +69,13 @@ type Answer = {
   readonly elapsed_ms: unknown
 }
 
+async function answerOf(question: Question): Promise<Answer> {
+  const response = await ask(question, undefined, JSON_TYPE)
+  return parseAnswer(await response.text()) as Answer
+}
+
 async function printTable(question: Question, done: () => void): Promise<void> {
-  const response = await ask(question, undefined)
-  const { result, truncated, elapsed_ms } = parseAnswer(await response.text()) as Answer
+  const { result, truncated, elapsed_ms } = await answerOf(question)
   done()
   const { values } = result
   print(tableText(result, isTerminal().answers))
@@ -78,8 +87,7 @@ async function printTable(question: Question, done: () => void): Promise<void> {
 
 /** Prints rows with their totals, which a stream of JSON rows has no place for. */
 async function printTotals(question: Question, done: () => void): Promise<void> {
-  const response = await ask(question, undefined)
-  const { result, truncated } = parseAnswer(await response.text()) as Answer
+  const { result, truncated } = await answerOf(question)
   done()
   if (truncated)
     throw new MetaflowError(
@@ -94,7 +102,8 @@ async function printStream(
   output: Exclude<Output, 'table'>,
   done: () => void,
 ): Promise<void> {
-  const response = await ask(question, FORMATS[output])
+  const { name, type } = FORMATS[output]
+  const response = await ask(question, name, type)
   done()
   const decoder = new TextDecoder()
   let before = '['
@@ -131,7 +140,12 @@ async function* wholeOf(response: Response): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function ask(question: Question, format: string | undefined): Promise<Response> {
+/** The server's answer, which is to be of `type`: whoever else listens there sends another. */
+async function ask(
+  question: Question,
+  format: string | undefined,
+  type: string,
+): Promise<Response> {
   const { config, sql, database, stop } = question
   const { server, token } = config.agent
   const response = await fetch(new URL('/v1/query', server), {
@@ -150,6 +164,8 @@ async function ask(question: Question, format: string | undefined): Promise<Resp
     )
   })
   if (!response.ok) throw refusal(server, response.status, await response.text())
+  if (!response.headers.get('content-type')?.startsWith(type))
+    throw stranger(server, response.status)
   return response
 }
 
@@ -165,6 +181,10 @@ function refusal(server: string, status: number, text: string): MetaflowError {
   } catch {
     // Then it is no answer of ours.
   }
+  return stranger(server, status)
+}
+
+function stranger(server: string, status: number): MetaflowError {
   return new MetaflowError('failed', `Cannot ask ${server}: it answered ${status}, not MetaFlow's`)
 }
 

@@ -1,4 +1,5 @@
 import { print } from '../lib/log.ts'
+import { fitted, safe } from './columns.ts'
 import type { Row } from './replay-rows.ts'
 
 /** Takes rows and prints them; `end` prints what is held back. */
@@ -56,7 +57,7 @@ export class TextTable implements Output {
   #begin(): void {
     const rows = [[...this.#columns], ...this.#held]
     const widths = this.#columns.map((_, i) =>
-      Math.min(WIDTH_MAX, Math.max(...rows.map((cells) => [...cells[i]!].length))),
+      Math.min(WIDTH_MAX, Math.max(...rows.map((cells) => Bun.stringWidth(cells[i]!)))),
     )
     this.#widths = widths
     this.#held = []
@@ -77,13 +78,5 @@ export class TextTable implements Output {
 
 function cellOf(value: Row[string] | undefined): string {
   if (value === undefined) return ''
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
-  // Bytes of a stranger must not steer the terminal.
-  return text.replace(/\p{C}/gu, '·')
-}
-
-function fitted(cell: string, width: number): string {
-  const characters = [...cell]
-  if (characters.length > width) return `${characters.slice(0, width - 1).join('')}…`
-  return cell + ' '.repeat(width - characters.length)
+  return safe(typeof value === 'object' ? JSON.stringify(value) : String(value))
 }

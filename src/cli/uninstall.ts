@@ -2,13 +2,22 @@
  * `metaflow uninstall`: undoes what MetaFlow wrote outside its data folder, and says what it did.
  * Only what bears MetaFlow's mark is touched.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import libbpf from '../../embed/libbpf.so.1' with { type: 'file' }
 import libelf from '../../embed/libelf.so.1' with { type: 'file' }
 import libz from '../../embed/libz.so.1' with { type: 'file' }
 import { loadConfig } from '../config/load.ts'
+import { lockDirectory } from '../lib/env-real.ts'
 import { MetaflowError, sentenceOf } from '../lib/errors.ts'
 import { print } from '../lib/log.ts'
 import { runProgram } from '../lib/process.ts'
@@ -25,9 +34,10 @@ const LIBRARIES = [libz, libelf, libbpf] as const
 /** What parts of MetaFlow keep in the data folder; the locks are there wherever one ran. */
 const KEPT = [
   ...['agent-id', 'host-id', 'spool', 'log', 'ids', 'set-aside', 'clickhouse', 'engine'],
-  ...['demo.yaml', 'demo.log'],
+  ...['demo.yaml', 'demo.log', 'lock'],
 ]
 const LOCKS = ['spool/lock', 'log/lock']
+const OWNERS = ['.', 'spool', 'log']
 
 type Undoing = {
   readonly what: string
@@ -37,10 +47,10 @@ type Undoing = {
 export async function uninstallCommand(args: readonly string[]): Promise<number> {
   const { config, flags } = loadConfig('demo', args, { 'dry-run': false, data: false })
   const places = { root: '/', scratch: tmpdir(), dataDir: config.dataDir }
-  const withData = flags.get('data') === 'true'
+  const withData = isSet(flags, 'data')
   const isOurs = isOurData(config.dataDir)
   const found = whatIsThere(places, withData)
-  const isDry = flags.get('dry-run') === 'true'
+  const isDry = isSet(flags, 'dry-run')
   if (found.length === 0)
     print('Nothing to undo: MetaFlow wrote nothing outside its data folder.\n')
   for (const { what, undo } of found) {
@@ -52,6 +62,13 @@ export async function uninstallCommand(args: readonly string[]): Promise<number>
   else if (withData && !isOurs && existsSync(config.dataDir))
     print(`The folder ${config.dataDir} stays: MetaFlow never ran in it\n`)
   return 0
+}
+
+function isSet(flags: ReadonlyMap<string, string>, name: string): boolean {
+  const word = flags.get(name) ?? 'false'
+  if (word === 'true' || word === 'false') return word === 'true'
+  // Whoever means `--dry-run=yes` must not find everything gone.
+  throw new MetaflowError('misuse', `Cannot use --${name} ${word}: expected true or false`)
 }
 
 export type Places = {
@@ -87,9 +104,22 @@ function dataOf(folder: string): Undoing {
   return {
     what: isShared ? `what MetaFlow kept in ${folder}` : `the data folder ${folder}`,
     undo: () => {
+      refuseUsed(folder)
       for (const name of KEPT) rmSync(join(folder, name), { recursive: true, force: true })
-      if (!isShared) rmdirSync(folder)
+      if (isShared) return
+      // systemd's state folder is a link to the real one.
+      rmdirSync(realpathSync(folder))
+      rmSync(folder, { force: true })
     },
+  }
+}
+
+/** Throws where a MetaFlow runs in the folder; from here on none can. */
+function refuseUsed(folder: string): void {
+  for (const part of OWNERS) {
+    const path = join(folder, part)
+    if (existsSync(join(path, 'lock')) && !lockDirectory(path))
+      throw new MetaflowError('conflict', 'a MetaFlow runs in it; stop it first')
   }
 }
 
@@ -111,15 +141,24 @@ async function removeUnit({ root }: Places, path: string): Promise<void> {
 
 /** Libraries of ours that were unpacked to be loaded: another program's have other bytes. */
 function unpackedIn(folder: string): string[] {
-  const paths = readdirSync(folder)
+  const paths = namesIn(folder)
     .filter((name) => UNPACKED.test(name))
     .map((name) => join(folder, name))
   if (paths.length === 0) return []
   const ours = LIBRARIES.map((path) => readFileSync(path))
   return paths.filter((path) => {
-    const { size } = lstatSync(path)
-    return ours.some((bytes) => bytes.length === size && bytes.equals(readFileSync(path)))
+    try {
+      const { size } = lstatSync(path)
+      return ours.some((bytes) => bytes.length === size && bytes.equals(readFileSync(path)))
+    } catch {
+      // Gone meanwhile, or another user's, who alone may read and remove it.
+      return false
+    }
   })
+}
+
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : []
 }
 
 async function attempt(what: string, undo: Undoing['undo']): Promise<void> {

@@ -197,3 +197,17 @@ export function withoutSettings(
   const ours = Object.keys(environment).filter((name) => name.startsWith(VARIABLE_PREFIX))
   return Object.fromEntries(ours.map((name) => [name, undefined]))
 }
+
+/**
+ * The runtime sends every request through `http_proxy`, those to this very machine too, which a
+ * proxy elsewhere cannot reach: they are excepted here, for us and for our children.
+ */
+export function reachLoopback(
+  // biome-ignore lint/style/noProcessEnv: this room is where the environment is read
+  environment: Record<string, string | undefined> = process.env,
+): void {
+  const given = [environment['NO_PROXY'], environment['no_proxy']].filter(Boolean)
+  const all = [...given, 'localhost', '127.0.0.0/8', '::1'].join(',')
+  environment['NO_PROXY'] = all
+  environment['no_proxy'] = all
+}

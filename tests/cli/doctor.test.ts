@@ -33,7 +33,7 @@ function machine(
     space: () => ({ total: 100e9, free: 50e9 }),
     hasTracepoint: () => true,
     landlock: () => 7,
-    canListen: () => true,
+    whyNotListen: () => undefined,
     ...changes,
   }
 }
@@ -80,7 +80,8 @@ test.each<[string, string, string, Machine]>([
   ['plaintext', 'partly', 'TLS, not read: 2', machine({ '/proc/net/tcp': TLS_ROW + TLS_ROW })],
   ['Landlock', 'partly', 'version 3', machine({}, { landlock: () => 3 })],
   ['Landlock', 'no', 'absent', machine({}, { landlock: () => 0 })],
-  ['port', 'partly', '127.0.0.1:20416 is taken', machine({}, { canListen: () => false })],
+  ['port', 'partly', ':20416 is taken', machine({}, { whyNotListen: () => 'EADDRINUSE' })],
+  ['port', 'partly', 'forbidden to this user', machine({}, { whyNotListen: () => 'EACCES' })],
   ['disk', 'no', '0.5 of 100.0', machine({}, { space: () => ({ total: 100e9, free: 5e8 }) })],
   ['memory', 'partly', '0.1 GB', machine({ '/proc/meminfo': 'MemAvailable: 100000 kB' })],
 ])('examine: %s is %s where it finds %s', (capability, verdict, found, on) => {
@@ -97,6 +98,8 @@ test('metaflow doctor looks at this machine, in text and as JSON', async () => {
     const [text, json] = await Promise.all([doctor(where), doctor('--output', 'json', where)])
     expect(text.stdout).toContain(`127.0.0.1:${listener.port} is taken`)
     expect(text.stdout).toContain('less port')
+    const elsewhere = await doctor('--listen=192.0.2.1:80', '--server-token=x')
+    expect(elsewhere.stdout).toContain('192.0.2.1:80 is no address of this host')
     const findings: { capability: string; verdict: string }[] = JSON.parse(json.stdout)
     expect(findings.map(({ capability }) => capability)).toEqual(
       examine(machine(), WHERE).map(({ capability }) => capability),

@@ -7,6 +7,13 @@ const MAIN = join(import.meta.dir, 'query-main.ts')
 
 type Asked = { readonly body: unknown; readonly authorization: string | null }
 
+/** What a server says that an answer is, by the format that was asked for. */
+const TYPES: Readonly<Record<string, string>> = {
+  '': 'application/json',
+  JSONEachRow: 'application/x-ndjson',
+  CSVWithNames: 'text/csv; charset=utf-8; header=present',
+}
+
 /** A server that answers `answer` to each question and remembers what was asked. */
 function serve(answer: (format: string | undefined) => Response): {
   readonly url: string
@@ -21,7 +28,10 @@ function serve(answer: (format: string | undefined) => Response): {
     async fetch(request) {
       const body = (await request.json()) as { format?: string }
       asked.push({ body, authorization: request.headers.get('authorization') })
-      return answer(body.format)
+      const response = answer(body.format)
+      const type = response.headers.get('content-type') ?? TYPES[body.format ?? '']!
+      response.headers.set('content-type', type)
+      return response
     },
   })
   return { url: server.url.origin, asked, stop: () => void server.stop(true) }
@@ -135,6 +145,29 @@ test('metaflow query says what the server said, and exits with 1', async () => {
   const foreign = await query(['SELECT 1', '--server', other.url])
   other.stop()
   expect(foreign.stderr).toContain("it answered 404, not MetaFlow's")
+})
+
+test.each(['table', 'json', 'csv'])(
+  'metaflow query --output %s takes no stranger for a server',
+  async (output) => {
+    const html = { headers: { 'content-type': 'text/html' } }
+    const server = serve(() => new Response('<html>hello</html>\n', html))
+    const run = await query(['SELECT 1', '--server', server.url, '--output', output])
+    server.stop()
+    expect([run.code, run.stdout, run.stderr]).toEqual([
+      1,
+      '',
+      `Cannot ask ${server.url}: it answered 200, not MetaFlow's\n`,
+    ])
+  },
+)
+
+test('metaflow query reaches this machine past a proxy', async () => {
+  const server = serve(() => new Response(ROWS))
+  const proxy = { HTTP_PROXY: 'http://127.0.0.1:1', http_proxy: 'http://127.0.0.1:1' }
+  const run = await query(['SELECT 1', '--server', server.url], proxy)
+  server.stop()
+  expect([run.code, run.stdout.split('\n').length]).toEqual([0, 6])
 })
 
 test.each([

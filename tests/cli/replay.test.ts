@@ -170,6 +170,17 @@ test('metaflow replay --output table prints columns, and no control characters o
   expect(run.stdout).not.toContain('\u{7f}')
 })
 
+test('metaflow replay --output table keeps its columns where characters are wide', async () => {
+  const ask = (time: number, from: string, path: string): Frame =>
+    packet(time, { from, to: S, sequence: 1, text: REQUEST.replace('cart', path) })
+  const wide = [ask(100, C, '请求'), ask(200, '10.0.0.1:40001', 'ab')]
+  const run = await metaflow(fileOf(pcap(wide)), '--output=table', '--table=calls')
+  const [, ...lines] = run.stdout.trimEnd().split('\n')
+  const columns = lines.map((line) => Bun.stringWidth(line.slice(0, line.indexOf('Unknown'))))
+  expect(columns).toHaveLength(2)
+  expect(columns[0]).toBe(columns[1]!)
+})
+
 test('metaflow replay prints what it could read of a cut capture, says where it ends, exits 1', async () => {
   const whole = pcap(HTTP)
   const run = await metaflow(fileOf(whole.subarray(0, -3)))

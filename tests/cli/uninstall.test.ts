@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import {
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   rmSync,
@@ -11,6 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Places, whatIsThere } from '../../src/cli/uninstall.ts'
+import { lockDirectory } from '../../src/lib/env-real.ts'
 import { runProgram } from '../../src/lib/process.ts'
 
 const PROJECT = join(import.meta.dir, '..', '..')
@@ -89,20 +91,51 @@ test('whatIsThere leaves a folder in which MetaFlow never ran, and what others k
   expect([existsSync(others), existsSync(join(places.dataDir, 'log'))]).toEqual([true, false])
 })
 
+test('whatIsThere takes a data folder that is a link, as systemd makes it', async () => {
+  const real = join(directory, 'private')
+  run(real)
+  const link = join(directory, 'link')
+  symlinkSync(real, link)
+  for (const { undo } of whatIsThere({ ...places, dataDir: link }, true)) await undo()
+  expect([existsSync(real), lstatSync(link, { throwIfNoEntry: false })]).toEqual([false, undefined])
+})
+
+test('whatIsThere finds nothing in a folder for scratch that is absent', () => {
+  expect(whatIsThere({ ...places, scratch: join(directory, 'absent') }, false)).toEqual([])
+})
+
+const uninstall = (...args: readonly string[]) =>
+  runProgram([process.execPath, join(PROJECT, 'src/main.ts'), 'uninstall', ...args], {
+    environment: { TMPDIR: places.scratch },
+  })
+
+test('metaflow uninstall --data leaves a folder in which a MetaFlow runs', async () => {
+  const data = join(directory, 'used')
+  run(data)
+  lockDirectory(join(data, 'log'))
+  const refused = await uninstall('--data', `--data-dir=${data}`)
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    `metaflow: Cannot remove the data folder ${data}: a MetaFlow runs in it; stop it first\n`,
+  ])
+  expect(existsSync(join(data, 'spool', 'lock'))).toBe(true)
+})
+
+test('metaflow uninstall takes --dry-run=yes for no answer', async () => {
+  const data = join(directory, 'kept-too')
+  run(data)
+  const misused = await uninstall('--dry-run=yes', '--data', `--data-dir=${data}`)
+  expect([misused.code, misused.stderr]).toEqual([
+    2,
+    'metaflow: Cannot use --dry-run yes: expected true or false\n',
+  ])
+  expect(existsSync(data)).toBe(true)
+})
+
 test('metaflow uninstall --dry-run says what would be done, and does nothing', async () => {
   const data = join(directory, 'kept')
   run(data)
-  const dry = await runProgram(
-    [
-      process.execPath,
-      join(PROJECT, 'src/main.ts'),
-      'uninstall',
-      '--dry-run',
-      '--data',
-      `--data-dir=${data}`,
-    ],
-    { environment: { TMPDIR: places.scratch } },
-  )
+  const dry = await uninstall('--dry-run', '--data', `--data-dir=${data}`)
   expect([dry.code, dry.stdout]).toEqual([0, `would remove the data folder ${data}\n`])
   expect(existsSync(data)).toBe(true)
 })

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Environment, loadConfig } from '../../src/config/load.ts'
+import { type Environment, loadConfig, reachLoopback } from '../../src/config/load.ts'
 import type { Side } from '../../src/config/settings.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'metaflow-config-'))
@@ -90,6 +90,11 @@ test.each<[Side, string[], Environment, string]>([
   ['server', ['--server-disk-share=2'], {}, 'expected number > 0 and ≤ 0.95, not 2'],
   ['server', ['--listen=127.0.0.1'], {}, 'expected HOST:PORT'],
   ['server', ['--listen=127.0.0.1:70000'], {}, 'ports end at 65535'],
+  ['server', ['--server-token=a b'], {}, 'expected visible ASCII characters, no spaces'],
+  ['agent', [], { METAFLOW_AGENT_TOKEN: '秘密' }, 'METAFLOW_AGENT_TOKEN: expected visible ASCII'],
+  ['agent', ['--agent-endpoints=x'], {}, 'expected PREFIX=SEGMENTS, …, not "x"'],
+  // A million hours from now is beyond 32 bits of seconds: rows would be over as they come.
+  ['server', ['--server-retention-rows-hours=1000000'], {}, '≥ 1 and ≤ 262800, not 1000000'],
   [
     'server',
     ['--clickhouse-cluster=a'],
@@ -144,6 +149,13 @@ test.each([
 test('loadConfig never shows a secret that cannot be used', () => {
   const file = yaml('server:\n  token: [hunter2]\n')
   expect(() => load('server', ['--config', file])).toThrow(/^(?!.*hunter2)/)
+})
+
+test('reachLoopback excepts this machine from a proxy, beside what was excepted', () => {
+  const environment: Record<string, string | undefined> = { no_proxy: 'a.example' }
+  reachLoopback(environment)
+  const all = 'a.example,localhost,127.0.0.0/8,::1'
+  expect(environment).toEqual({ NO_PROXY: all, no_proxy: all })
 })
 
 test.each([
