@@ -14,20 +14,25 @@ fail() {
 
 # step TITLE COMMAND...: runs it and says how long it took; its output is shown only where it fails.
 step() {
-  local title=$1 started log
+  local title=$1 started log out in
   shift
   started=$(now_ms)
   log=$(mktemp)
+  # Without a name, so that nothing stays behind a Ctrl-C.
+  exec {out}>"$log" {in}<"$log"
+  rm -f "$log"
   # In the background and waited for: as a condition, a function would go on after what fails in it.
-  "$@" >"$log" 2>&1 </dev/null &
+  heedful "$@" >&$out 2>&1 </dev/null &
   if ! wait $!; then
-    cat "$log" >&2
-    rm -f "$log"
+    cat <&$in >&2
     fail "Cannot $title: '$*' failed with the words above"
   fi
-  rm -f "$log"
+  exec {out}>&- {in}<&-
   said "$title" "$started"
 }
+
+# A program that bash starts in the background is deaf to Ctrl-C, unless a function starts it.
+heedful() { "$@"; }
 
 # said TITLE STARTED_MS: the line of a finished step.
 said() {
