@@ -2,6 +2,7 @@ import { Scratch } from '../../lib/scratch.ts'
 import { type Message, STATUS } from '../../model/message.ts'
 import { codeNames, opcodeNames, typeNames } from './dns/names.ts'
 import { type Counts, type Extent, nameEnd, Records, u16, writeName } from './dns/records.ts'
+import { AXFR, IXFR, Transfer } from './dns/transfer.ts'
 import {
   type Conversation,
   type Input,
@@ -22,8 +23,10 @@ import {
  *   question  = name type u16 class u16
  *
  * Whether a message asks or answers is in its flags; ids pair them. A truncated answer (its client
- * asks again by TCP) is an answer. EDNS adds upper bits to the code.
+ * asks again by TCP) is an answer. EDNS adds upper bits to the code. A zone's transfer is one answer
+ * in many messages. What multicast DNS asks has id 0 and no flags: who knows says so to all.
  * https://www.rfc-editor.org/rfc/rfc1035#section-4 https://www.rfc-editor.org/rfc/rfc6891
+ * https://www.rfc-editor.org/rfc/rfc6762#section-18
  */
 
 export const dns: Protocol = {
@@ -45,6 +48,8 @@ const HEADER_SIZE = 12
 const PREFIX_SIZE = 2
 const QUESTIONS_MAX = 32
 const NAME_TEXT_MAX = 1024
+/** Transfers followed at once on one connection. */
+const TRANSFERS_MAX = 16
 
 const name = new Scratch(NAME_TEXT_MAX)
 const folded = new Uint8Array(NAME_TEXT_MAX)
@@ -54,6 +59,8 @@ const counts: Counts = { shown: 0, others: 0 }
 
 class DnsConversation implements Conversation {
   readonly #link: Link
+  /** Transfers that have begun, by the ids of their questions. */
+  #transfers: Map<number, Transfer> | undefined
 
   constructor(link: Link) {
     this.#link = link
@@ -75,23 +82,49 @@ class DnsConversation implements Conversation {
     // By datagram the message's kind says who is the client; on a stream the sender must fit it.
     const isResponse = bytes[extent.start + 2]! >= RESPONSE
     if (!this.#link.datagram && isResponse !== (sender === 'server')) return WRONG
-    return read(bytes, isResponse, message) ? extent.end - start : WRONG
+    const records = read(bytes, isResponse, message)
+    if (records < 0) return WRONG
+    if (this.#link.datagram) {
+      if (isMulticast(bytes, extent.start)) message.kind = 'oneway'
+    } else if (isResponse) this.#follow(bytes, records, message)
+    else this.#transfers?.delete(message.id)
+    return extent.end - start
   }
 
   lost(): void {
-    // Nothing is remembered between messages.
+    this.#transfers = undefined
+  }
+
+  /** Tells a part of a transfer: what the first said of it stands for all. */
+  #follow(bytes: Uint8Array, records: number, message: Message): void {
+    const asked = this.#link.pending(message.id)
+    if (asked !== AXFR && asked !== IXFR) return
+    this.#transfers ??= new Map()
+    const begun = this.#transfers.get(message.id)
+    const transfer = begun ?? new Transfer()
+    if (begun !== undefined) {
+      message.result.clear()
+      message.truncated = false
+    } else if (this.#transfers.size < TRANSFERS_MAX) this.#transfers.set(message.id, transfer)
+    else return
+    const answers = u16(bytes, extent.start + 6)
+    message.last =
+      message.code !== 0 ||
+      transfer.isOver(bytes, records, extent, answers) ||
+      (asked === IXFR && transfer.isAlone)
+    if (message.last) this.#transfers.delete(message.id)
   }
 }
 
-/** Reads the message that lies at `extent`; answers whether it is one. */
-function read(bytes: Uint8Array, isResponse: boolean, message: Message): boolean {
+/** Reads the message that lies at `extent`; answers where its records begin, or WRONG. */
+function read(bytes: Uint8Array, isResponse: boolean, message: Message): number {
   const { start } = extent
   const questions = u16(bytes, start + 4)
   let at = start + HEADER_SIZE
   for (let i = 0; i < questions; i++) {
     const end = nameEnd(bytes, at, extent.end)
-    if (end < 0 || end + 4 > extent.end) return false
-    if (i === 0 && !question(bytes, at, end, message)) return false
+    if (end < 0 || end + 4 > extent.end) return WRONG
+    if (i === 0 && !question(bytes, at, end, message)) return WRONG
     at = end + 4
   }
   const opcode = (bytes[start + 2]! >> 3) & 15
@@ -101,7 +134,7 @@ function read(bytes: Uint8Array, isResponse: boolean, message: Message): boolean
   message.id = u16(bytes, start)
   message.requestId = message.id
   if (isResponse) answer(bytes, at, message)
-  return true
+  return at
 }
 
 /** The first question: its type, its name as it was asked, and its name in lower case. */
@@ -109,6 +142,7 @@ function question(bytes: Uint8Array, at: number, end: number, message: Message):
   name.clear()
   if (!writeName(bytes, at, extent, name)) return false
   const type = u16(bytes, end)
+  message.tag = type
   const operation = typeNames.get(type)
   if (operation === undefined) unknownType(type, message)
   else message.operation.set(operation, 0, operation.length)
@@ -148,6 +182,11 @@ function answer(bytes: Uint8Array, at: number, message: Message): void {
   if (error !== undefined) message.error.set(error, 0, error.length)
 }
 
+/** Whether the header at `start` is that of a multicast question, however many follow it. */
+function isMulticast(bytes: Uint8Array, start: number): boolean {
+  return u16(bytes, start) === 0 && (u16(bytes, start + 2) & ~MORE_FOLLOW) === 0
+}
+
 /** Whether a header can be one: known operation, the bit that must be zero, a question or none. */
 function isHeader(bytes: Uint8Array, { start, end }: Extent): boolean {
   if (end - start < HEADER_SIZE) return false
@@ -184,6 +223,7 @@ function cutScore(head: Uint8Array, start: number): number {
 }
 
 const RESPONSE = 0x80
+const MORE_FOLLOW = 0x0200
 const MUST_BE_ZERO = 0x40
 const OPCODE_MAX = 6
 const OPCODE_UNUSED = 3

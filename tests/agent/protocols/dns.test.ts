@@ -28,6 +28,7 @@ function show({ message: m }: TestLink, size: number): string {
   if (m.error.end) words.push(`"${textOf(m.error)}"`)
   if (m.result.end) words.push(`[${textOf(m.result)}]`)
   if (m.truncated) words.push('cut')
+  if (!m.last) words.push('…')
   return words.join(' ')
 }
 
@@ -65,6 +66,12 @@ const CASES: readonly (readonly [string, Sender, string, string])[] = [
     'client',
     `${head(7, 0, [0, 0, 0, 1])}\0${u16(RR.opt)}\x04\xd0\0\0\0\0\0\0`,
     'request 7  ',
+  ],
+  [
+    'a question without recursion',
+    'client',
+    head(7, 0, [1, 0, 0, 0]) + A_B,
+    'request 7 A a.b domain=a.b',
   ],
   ['NOTIFY', 'client', head(7, 0x2400, [1, 0, 0, 0]) + ask('z', RR.soa), 'request 7 NOTIFY z'],
   [
@@ -162,6 +169,78 @@ const CASES: readonly (readonly [string, Sender, string, string])[] = [
   ['more questions than sense', 'client', head(7, 0x0100, [65535, 0, 0, 0]) + A_B, '-1'],
 ]
 
+const frame = (text: string): string => u16(text.length) + text
+const soa = (serial: number): string =>
+  record(RR.soa, `\xc0\x0c\xc0\x0c${u16(0)}${u16(serial)}${'\0'.repeat(16)}`)
+const host = (last: number): string => record(RR.a, `\x0a\0\0${String.fromCharCode(last)}`)
+/** A message of a transfer with id 7; only the first repeats the question. */
+const part = (question: string, ...records: readonly string[]): string =>
+  frame(
+    head(7, 0x8400, [question === '' ? 0 : 1, records.length, 0, 0]) + question + records.join(''),
+  )
+const ZONE = ask('z', 252)
+const DIFFERENCES = ask('z', 251)
+
+/** A question about a zone and the messages that answer it: how each of them is told. */
+const TRANSFERS: Record<string, readonly [string, readonly string[], readonly string[]]> = {
+  'a zone in several messages': [
+    ZONE,
+    [part(ZONE, soa(9), host(1)), part('', host(2), host(3)), part('', host(4), soa(9))],
+    ['response 7 AXFR z 0 [SOA=z; A=10.0.0.1] …', 'response 7   0 …', 'response 7   0'],
+  ],
+  'a zone in messages of a record each': [
+    ZONE,
+    [part(ZONE, soa(9)), part('', host(2)), part('', soa(9))],
+    ['response 7 AXFR z 0 [SOA=z] …', 'response 7   0 …', 'response 7   0'],
+  ],
+  'a zone in one message': [
+    ZONE,
+    [part(ZONE, soa(9), host(1), soa(9))],
+    ['response 7 AXFR z 0 [SOA=z; A=10.0.0.1; SOA=z]'],
+  ],
+  'differences: the new SOA comes once more before what it adds': [
+    DIFFERENCES,
+    [
+      part(DIFFERENCES, soa(9), soa(7), host(1)),
+      part('', soa(8), host(2), soa(8), soa(9)),
+      part('', host(3), soa(9)),
+    ],
+    ['response 7 IXFR z 0 [SOA=z; SOA=z; A=10.0.0.1] …', 'response 7   0 …', 'response 7   0'],
+  ],
+  'a whole zone where differences were asked for': [
+    DIFFERENCES,
+    [part(DIFFERENCES, soa(9), host(1)), part('', soa(9))],
+    ['response 7 IXFR z 0 [SOA=z; A=10.0.0.1] …', 'response 7   0'],
+  ],
+  'no differences': [DIFFERENCES, [part(DIFFERENCES, soa(9))], ['response 7 IXFR z 0 [SOA=z]']],
+  'a refusal': [
+    ZONE,
+    [frame(head(7, 0x8405, [1, 0, 0, 0]) + ZONE)],
+    ['response 7 AXFR z 5 status=3 "Query Refused"'],
+  ],
+  'an answer without records': [ZONE, [part(ZONE)], ['response 7 AXFR z 0']],
+  'a part that was not captured: its end is not known': [
+    ZONE,
+    [part(ZONE, soa(9), host(1)), part('', '\0'.repeat(26), '\0'.repeat(26))],
+    ['response 7 AXFR z 0 [SOA=z; A=10.0.0.1] …', 'response 7   0 …'],
+  ],
+}
+
+describe('dns follows a transfer (RFC 5936, RFC 1995)', () => {
+  test.each(Object.entries(TRANSFERS))('%s', (_, [question, parts, want]) => {
+    const link = new TestLink(dns)
+    const asked = frame(head(7, 0, [1, 0, 0, 0]) + question)
+    for (const round of [1, 2]) {
+      link.feed('client', bytesOf(asked))
+      const told = link.feedAll('server', bytesOf(parts.join('')), show)
+      expect([round, ...told]).toEqual([round, ...want])
+    }
+    link.feed('client', bytesOf(frame(head(8, 0, [1, 0, 0, 0]) + A_B)))
+    const answer = frame(head(8, 0x8400, [1, 0, 0, 0]) + A_B)
+    expect(link.feedAll('server', bytesOf(answer), show)).toEqual(['response 8 A a.b domain=a.b 0'])
+  })
+})
+
 describe('dns reads', () => {
   test.each(CASES)('%s', (_, sender, input, want) => {
     const link = new TestLink(dns, true)
@@ -183,7 +262,6 @@ describe('dns reads', () => {
 
   test('several questions on a stream, answered in another order', () => {
     const link = new TestLink(dns)
-    const frame = (text: string): string => u16(text.length) + text
     const one = frame(head(1, 0x0100, [1, 0, 0, 0]) + A_B)
     const two = frame(head(2, 0x0100, [1, 0, 0, 0]) + ask('c', RR.mx))
     expect(link.feedAll('client', bytesOf(one + two), show)).toEqual([
@@ -194,6 +272,21 @@ describe('dns reads', () => {
     expect(link.feedAll('server', bytesOf(back), show)).toEqual([
       'response 2 MX c 3 status=4 "Non-Existent Domain"',
     ])
+  })
+
+  test('what multicast DNS asks as a message that nobody need answer (RFC 6762 §18)', () => {
+    const asked = (id: number, flags: number): string => {
+      const link = new TestLink(dns, true)
+      return show(link, link.feed('client', bytesOf(head(id, flags, [1, 0, 0, 0]) + A_B)))
+    }
+    expect(asked(0, 0)).toStartWith('oneway')
+    expect(asked(0, 0x0200)).toStartWith('oneway')
+    expect(asked(0, 0x0100)).toStartWith('request')
+    expect(asked(0, 0x0010)).toStartWith('request')
+    expect(asked(1, 0)).toStartWith('request')
+    const stream = new TestLink(dns)
+    const framed = frame(head(0, 0, [1, 0, 0, 0]) + A_B)
+    expect(show(stream, stream.feed('client', bytesOf(framed)))).toStartWith('request')
   })
 
   test('a size that comes alone as the beginning of a message, and none below a header', () => {

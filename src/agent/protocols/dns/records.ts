@@ -188,12 +188,13 @@ export function u16(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!
 }
 
-const RECORD_HEAD_SIZE = 10
+/** Bytes between a record's name and its data. */
+export const RECORD_HEAD_SIZE = 10
 const POINTER = 0xc0
 const A = 1
 const NS = 2
 const CNAME = 5
-const SOA = 6
+export const SOA = 6
 const PTR = 12
 const MX = 15
 const TXT = 16
