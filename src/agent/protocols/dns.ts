@@ -23,8 +23,8 @@ import {
  *   question  = name type u16 class u16
  *
  * Whether a message asks or answers is in its flags; ids pair them. A truncated answer (its client
- * asks again by TCP) is an answer. EDNS adds upper bits to the code. A zone's transfer is one answer
- * in many messages. What multicast DNS asks has id 0 and no flags: who knows says so to all.
+ * asks again by TCP) is an answer. EDNS adds upper bits to the code. A zone's transfer is one
+ * answer in many messages. What multicast DNS asks has id 0 and no flags: who knows tells all.
  * https://www.rfc-editor.org/rfc/rfc1035#section-4 https://www.rfc-editor.org/rfc/rfc6891
  * https://www.rfc-editor.org/rfc/rfc6762#section-18
  */
