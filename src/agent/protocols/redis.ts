@@ -1,3 +1,4 @@
+import type { Scratch } from '../../lib/scratch.ts'
 import { type Kind, type Message, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
 import {
   type Conversation,
@@ -17,6 +18,8 @@ import {
   isWord,
   MONITOR,
   PUSHES,
+  RESET,
+  RESET_ALL,
   SUBSCRIPTION,
   SUBSCRIPTION_STEP,
   SYNC,
@@ -131,10 +134,15 @@ class RedisConversation implements Conversation {
     this.#server.clear()
     this.#waiting = 0
     this.#reply = REPLY
+    this.#isReplica = false
+    this.#reset()
+  }
+
+  /** The connection is as it was when it began. */
+  #reset(): void {
     this.#isResp3 = false
     this.#isSubscribed = false
     this.#isMonitor = false
-    this.#isReplica = false
     this.#confirmations = 0
   }
 
@@ -162,11 +170,15 @@ class RedisConversation implements Conversation {
   #willAnswer(): boolean {
     const before = this.#reply
     if (before === SKIP_NEXT) this.#reply = REPLY
+    if (request.command === RESET) {
+      this.#reply = REPLY
+      return before !== SKIP_NEXT
+    }
     if (request.command !== CLIENT) return before === REPLY
-    const { bytes } = request.resource
-    if (isWord(bytes, 0, REPLY_ON)) this.#reply = REPLY
-    else if (isWord(bytes, 0, REPLY_OFF)) this.#reply = SKIP_ALL
-    else if (isWord(bytes, 0, REPLY_SKIP) && before !== SKIP_ALL) this.#reply = SKIP_NEXT
+    const { resource } = request
+    if (isText(resource, REPLY_ON)) this.#reply = REPLY
+    else if (isText(resource, REPLY_OFF)) this.#reply = SKIP_ALL
+    else if (isText(resource, REPLY_SKIP) && before !== SKIP_ALL) this.#reply = SKIP_NEXT
     else return before === REPLY
     return this.#reply === REPLY
   }
@@ -190,6 +202,7 @@ class RedisConversation implements Conversation {
     this.#waiting = Math.max(this.#waiting - 1, 0)
     if (type === MINUS || type === BANG) readError(bytes, start, size, message)
     else if (asked === MONITOR) this.#isMonitor = true
+    else if (asked === RESET_ALL) this.#reset()
     else if (asked === SYNC) return this.#replicate(bytes, start, message)
     return size
   }
@@ -213,7 +226,8 @@ class RedisConversation implements Conversation {
   /** ANSWER, PUSH, or MORE where the word that decides is not here. */
   #kindOf(type: number, bytes: Uint8Array, start: number): number {
     const asked = this.#link.pending(NO_ID)
-    if (type === PLUS && this.#isMonitor && asked === NO_TAG) return PUSH
+    if (type === PLUS && this.#isMonitor && (asked === NO_TAG || isDigit(bytes[start + 1]!)))
+      return PUSH
     if (type !== GREATER && type !== STAR) return ANSWER
     const isPushable = asked !== COMMAND || (this.#isSubscribed && !this.#isResp3)
     if (type === STAR && !isPushable) return ANSWER
@@ -221,14 +235,17 @@ class RedisConversation implements Conversation {
     const word = firstWord(bytes, start)
     if (word === MORE) return MORE
     const confirmation = word < 0 ? -1 : indexOfWord(CONFIRMATIONS, bytes, word)
-    if (confirmation >= 0) return this.#confirm(confirmation, asked)
+    if (confirmation >= 0) {
+      const left = confirmation < UNSUBSCRIBE ? 1 : subscriptionsAt(bytes, word)
+      return left < 0 ? MORE : this.#confirm(confirmation, asked, left > 0)
+    }
     if (type === GREATER) return PUSH
     return word > 0 && indexOfWord(PUSHES, bytes, word) >= 0 ? PUSH : ANSWER
   }
 
   /** A confirmation answers the subscription that waits, unless one before it has more to come. */
-  #confirm(confirmation: number, asked: number): number {
-    this.#isSubscribed = confirmation < UNSUBSCRIBE
+  #confirm(confirmation: number, asked: number, isSubscribed: boolean): number {
+    this.#isSubscribed = isSubscribed
     if (this.#confirmations > 0) {
       this.#confirmations--
       return PUSH
@@ -270,6 +287,22 @@ function firstWord(bytes: Uint8Array, start: number): number {
   const size = numberAt(bytes, line, word)
   if (size < 0 || size > WORD_BYTES_MAX) return WRONG
   return word + size + 2 > bytes.length ? MORE : word
+}
+
+/**
+ * How many subscriptions are left, as the confirmation says whose word is at `word`; some where it
+ * does not say. Negative: that is still to come.
+ */
+function subscriptionsAt(bytes: Uint8Array, word: number): number {
+  const channel = lineEnd(bytes, word, WORD_BYTES_MAX)
+  probe.clear()
+  probe.left = 1
+  const size = channel > 0 ? probe.skip(bytes, channel) : channel
+  if (size < 0 || size > CHANNEL_BYTES_MAX) return 1
+  const count = channel + size
+  const end = size === MORE || count >= bytes.length ? MORE : numberEnd(bytes, count)
+  if (end <= 0) return end === MORE ? -1 : 1
+  return Math.abs(numberAt(bytes, count, end))
 }
 
 /** Whether a blob error's text is still to come. */
@@ -318,6 +351,10 @@ function isStatus(head: Uint8Array): boolean {
   return at >= 3 && (head[at] === CR || (head[0] === MINUS && head[at] === SP))
 }
 
+function isText({ bytes, end }: Scratch, word: Uint8Array): boolean {
+  return end === word.length && isWord(bytes, 0, word)
+}
+
 function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39
 }
@@ -325,6 +362,8 @@ function isDigit(byte: number): boolean {
 /** Place of the first of CONFIRMATIONS that ends a subscription. */
 const UNSUBSCRIBE = 3
 const WORD_BYTES_MAX = 64
+/** The count behind a longer channel is not waited for. */
+const CHANNEL_BYTES_MAX = 4096
 const CR = 0x0d
 const SP = 0x20
 const BANG = 0x21

@@ -209,9 +209,9 @@ export function isUnknownCommand({ bytes, start, end }: Text): boolean {
 }
 
 /**
- * An error with which a Redis server answers `operation`, without the arguments it repeats: those of
- * a command it does not know, numbers out of range, and what it quotes of a command whose arguments
- * are secrets, or of one that was not seen.
+ * An error with which a Redis server answers `operation`, without the arguments it repeats: those
+ * of a command it does not know, numbers out of range, and what it quotes of a command whose
+ * arguments are secrets, or of one that was not seen.
  */
 export function redactError(text: Text, operation: Text): Text {
   const { bytes, start, end } = text

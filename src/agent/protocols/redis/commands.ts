@@ -6,14 +6,16 @@
 
 /** Tags of requests: what their response looks like, and what may come before it. */
 export const COMMAND = 0
-/** In a subscribed connection of RESP2 pushes may come before its response. */
+/** In a subscribed connection of RESP2 pushes may come before its response: PING, QUIT. */
 export const PING = 1
 /** Lines without end follow its response. */
 export const MONITOR = 2
 /** A replication stream follows its response. */
 export const SYNC = 3
+/** Its response ends what SUBSCRIBE, MONITOR, HELLO and CLIENT REPLY began. */
+export const RESET_ALL = 4
 /** SUBSCRIPTION + its place in CONFIRMATIONS, and SUBSCRIPTION_STEP × the channels it names. */
-export const SUBSCRIPTION = 4
+export const SUBSCRIPTION = 5
 export const SUBSCRIPTION_STEP = 16
 
 export type Command = {
@@ -47,9 +49,11 @@ export const PUSHES: readonly Uint8Array[] = ['message', 'pmessage', 'smessage']
 
 /** CLIENT REPLY says whether responses come at all. */
 export const CLIENT: Command = command('client', COMMAND, ALL)
+export const RESET: Command = command('reset', RESET_ALL, ALL)
 
 const COMMANDS: readonly Command[] = [
   CLIENT,
+  RESET,
   command('auth', COMMAND, 0),
   // HELLO version [AUTH user password] [SETNAME name]
   command('hello', COMMAND, 1),
@@ -61,6 +65,7 @@ const COMMANDS: readonly Command[] = [
   // SENTINEL SET master auth-pass password
   command('sentinel', COMMAND, 2),
   command('ping', PING, 0),
+  command('quit', PING, ALL),
   command('echo', COMMAND, 0),
   command('monitor', MONITOR, ALL),
   command('sync', SYNC, ALL),

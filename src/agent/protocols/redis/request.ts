@@ -6,7 +6,7 @@ import { HOLE, numberAt, numberEnd, readSize, size } from './resp.ts'
 
 /*
  *   request   = * count CR LF ( $ size CR LF bytes CR LF ){count}
- *   inline    = word *( SP word ) [CR] LF
+ *   inline    = [blanks] word *( blanks word ) [CR] LF                blanks are SP, HT
  *
  * The operation is put in upper case, since the case of a command says nothing. The resource is the
  * arguments joined by spaces, up to ARGUMENTS_TOLD_MAX of them and RESOURCE_BYTES_MAX; what follows
@@ -91,7 +91,7 @@ export class Request {
     if (bytes[end] === 0) this.hasHole = true
     else if (end < bytes.length && bytes[end] !== CR) return WRONG
     if (i === 0) this.#name(bytes, from, end)
-    else this.#add(bytes, from, end)
+    else this.#add(bytes, from, end, i)
     return end + 2
   }
 
@@ -102,24 +102,27 @@ export class Request {
     operation.end = end - start
   }
 
-  #add(bytes: Uint8Array, start: number, end: number): void {
-    if (this.resource.end > 0) this.resource.byte(SP)
+  /** Adds argument `i`, which may be empty: who redacts must see where the first one ends. */
+  #add(bytes: Uint8Array, start: number, end: number, i: number): void {
+    if (i > 1) this.resource.byte(SP)
     this.resource.range(bytes, start, end)
   }
 
   /** A command as a person types it. Redis passes over an empty line without an answer. */
   #inline(bytes: Uint8Array, start: number): number {
-    let stop = start
+    let from = start
+    while (isBlank(bytes[from])) from++
+    let stop = from
     while (stop < bytes.length && WORD[bytes[stop]!] === 1) stop++
-    const length = stop - start
+    const length = stop - from
     if (length > COMMAND_BYTES_MAX) return WRONG
-    if (stop === bytes.length) return MORE
+    if (stop === bytes.length) return stop - start > INLINE_BYTES_MAX ? WRONG : MORE
     const after = bytes[stop]
-    if (after !== SP && after !== CR && after !== LF) return WRONG
+    if (!isBlank(after) && after !== CR && after !== LF) return WRONG
     const end = bytes.indexOf(LF, stop)
     if (end < 0) return bytes.length - start > INLINE_BYTES_MAX ? WRONG : MORE
-    if (length === 0) return after === SP ? WRONG : end + 1 - start
-    this.#name(bytes, start, stop)
+    if (length === 0) return end + 1 - start
+    this.#name(bytes, from, stop)
     const last = bytes[end - 1] === CR ? end - 1 : end
     if (last > stop + 1) this.#inlineArguments(bytes, stop + 1, last)
     return end + 1 - start
@@ -129,17 +132,19 @@ export class Request {
     let from = start
     while (from < end && this.arguments < this.command.shown) {
       let to = from
-      while (to < end && bytes[to] !== SP) to++
-      if (to > from) {
-        this.arguments++
-        this.#add(bytes, from, to)
-      }
+      while (to < end && !isBlank(bytes[to])) to++
+      if (to > from) this.#add(bytes, from, to, ++this.arguments)
       from = to + 1
     }
   }
 }
 
+function isBlank(byte: number | undefined): boolean {
+  return byte === SP || byte === HT
+}
+
 const NULL = -1
+const HT = 0x09
 const LF = 0x0a
 const CR = 0x0d
 const SP = 0x20
