@@ -2,7 +2,7 @@ import type { Sample } from '../lib/counters.ts'
 import type { CallsSink } from '../model/call.ts'
 import type { Segment, SegmentSink, SetVerdict } from '../model/segment.ts'
 import { Flow, type Surroundings } from './flow/flow.ts'
-import type { MessageTap } from './protocols/dialogue/listener.ts'
+import type { LostTap, MessageTap } from './protocols/dialogue/listener.ts'
 import { Dialogues } from './protocols/dialogue.ts'
 import type { Protocol } from './protocols/protocol.ts'
 import { protocols as registry } from './protocols/registry.ts'
@@ -13,6 +13,8 @@ export type PipelineOptions = Surroundings & {
   readonly onCalls: CallsSink
   /** Sees each message as its protocol read it: `replay --table messages`. */
   readonly onMessage?: MessageTap
+  /** Told when what was read of a connection in part is not gone on with. */
+  readonly onLost?: LostTap
   /** Tells capture how much of a socket's calls is wanted. */
   readonly setVerdict?: SetVerdict
   /** False keeps SQL literals, query-string and Redis values. */

@@ -48,6 +48,13 @@ export class Messages {
     this.#give(WAITING_MAX)
   }
 
+  /** The rest of what is not whole of a connection will not come. */
+  lost(connection: Connection): void {
+    for (const growing of this.#waiting)
+      if (growing.connection === connection) growing.isWhole = true
+    this.#give(WAITING_MAX)
+  }
+
   /** Gives on what is not whole and will not be. */
   finish(): void {
     for (const { call } of this.#waiting) this.#emit(call)

@@ -50,6 +50,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
     ...(messages && {
       onMessage: (message, mark, connection, l7Protocol) =>
         messages.take(message, mark, connection, l7Protocol),
+      onLost: (connection) => messages.lost(connection),
     }),
   })
   const packets = new PacketSegments(pipeline.segment)

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test'
 import { Pipeline } from '../../src/agent/pipeline.ts'
-import { CALL_TEXTS, type Call } from '../../src/model/call.ts'
+import { Messages } from '../../src/agent/replay-messages.ts'
+import { CALL_TEXTS, type Call, REQUEST_RESOURCE } from '../../src/model/call.ts'
 import { each } from './each.ts'
 import { Wire } from './flow/wire.ts'
 
@@ -24,4 +25,76 @@ test('Pipeline makes a call of an HTTP request and its response', () => {
     '2 c-p 404 100 request_type=GET request_domain=shop request_resource=/orders/17/items?token=? ' +
       'endpoint=/orders/* version=1.1 response_exception=Not Found',
   ])
+})
+
+const GET = 'GET /a HTTP/1.0\r\n\r\n'
+
+test('Pipeline counts what went by of a body that lasts as long as its connection', () => {
+  const rows: number[][] = []
+  const pipeline = new Pipeline({
+    onCalls: each((call) => rows.push([call.type, call.code, call.duration, call.responseLength])),
+    redact: true,
+  })
+  const wire = new Wire(pipeline.segment, { role: 'client' })
+  wire.open()
+  wire.send(GET)
+  wire.receive('HTTP/1.0 200 OK\r\n\r\nbody')
+  wire.receive('x'.repeat(100_000), { captured: 10 })
+  wire.receive('HTTP/1.0 500 no\r\n\r\n')
+  pipeline.tick(wire.time)
+  expect(rows).toEqual([])
+  wire.close('receive')
+  pipeline.tick(wire.time)
+  expect(rows).toEqual([[2, 200, 100, 4 + 100_000 + 19]])
+})
+
+test('Pipeline says no length of a body that is not over in time, nor of one that was lost', () => {
+  const rows: (number | boolean)[][] = []
+  const pipeline = new Pipeline({
+    onCalls: each((call) => rows.push([call.type, call.responseLength, call.isTruncated])),
+    redact: true,
+  })
+  for (const key of [1, 2]) {
+    const wire = new Wire(pipeline.segment, { role: 'client', key })
+    wire.open()
+    wire.send(GET)
+    wire.receive('HTTP/1.0 200 OK\r\n\r\nbody')
+    if (key === 2) wire.sayAt(wire.next('receive') + 2 ** 30 + 1, 'receive', 'x')
+    pipeline.tick(wire.time + 119e6)
+    pipeline.tick(wire.time + 121e6)
+    wire.close('receive')
+  }
+  pipeline.drain()
+  expect(rows).toEqual([
+    [2, -1, false],
+    [2, -1, true],
+  ])
+})
+
+test('Messages begins anew where framing was lost in the midst of one', () => {
+  const rows: string[] = []
+  const messages = new Messages(({ texts }) => {
+    const bytes = texts.bytes.subarray(
+      texts.starts[REQUEST_RESOURCE]!,
+      texts.ends[REQUEST_RESOURCE]!,
+    )
+    rows.push(new TextDecoder().decode(bytes))
+  })
+  const pipeline = new Pipeline({
+    onCalls: () => {},
+    redact: false,
+    onMessage: (message, mark, connection, number) =>
+      messages.take(message, mark, connection, number),
+    onLost: (connection) => messages.lost(connection),
+  })
+  const wire = new Wire(pipeline.segment)
+  wire.send('PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n')
+  wire.lose('send', 100_000)
+  wire.send('x')
+  pipeline.tick(wire.time + 20_000)
+  wire.receive('HTTP/1.1 204 No Content\r\n\r\n')
+  wire.send('GET /b HTTP/1.1\r\n\r\n')
+  pipeline.drain()
+  messages.finish()
+  expect(rows).toEqual(['/a', '/b'])
 })

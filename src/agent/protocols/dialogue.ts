@@ -1,6 +1,6 @@
 import { type Sample, sampleOf, samplesOf } from '../../lib/counters.ts'
 import type { ByteReader, Connection } from '../../model/connection.ts'
-import type { Listener, MessageTap } from './dialogue/listener.ts'
+import type { Listener, LostTap, MessageTap } from './dialogue/listener.ts'
 import { Dialogue } from './dialogue/reader.ts'
 import { Room } from './dialogue/room.ts'
 import type { Protocol } from './protocol.ts'
@@ -11,6 +11,7 @@ export type DialoguesOptions = {
   readonly openSession: (connection: Connection) => Listener
   /** Sees each message before its session does. */
   readonly onMessage?: MessageTap
+  readonly onLost?: LostTap
   /** Bytes that all dialogues together keep of what is not understood yet. */
   readonly bufferBytesMax?: number
 }
@@ -23,8 +24,9 @@ export class Dialogues {
   readonly #openSession: (connection: Connection) => Listener
 
   constructor(options: DialoguesOptions) {
-    const { protocols, onMessage, bufferBytesMax = BUFFER_BYTES_MAX, openSession } = options
-    this.room = new Room(protocols, bufferBytesMax, onMessage)
+    const { protocols, onMessage, onLost, openSession } = options
+    const { bufferBytesMax = BUFFER_BYTES_MAX } = options
+    this.room = new Room(protocols, bufferBytesMax, onMessage, onLost)
     this.#openSession = openSession
   }
 

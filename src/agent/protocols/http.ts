@@ -1,5 +1,5 @@
 import { wordsOf } from '../../lib/words.ts'
-import { Message, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
+import { Message, NO_COUNT, NO_ID, NO_TAG, STATUS } from '../../model/message.ts'
 import {
   BAD_LENGTH,
   HEAD_BYTES_MAX,
@@ -22,6 +22,7 @@ import {
 } from './http/start-line.ts'
 import {
   type Conversation,
+  ENDLESS,
   Input,
   type Link,
   MORE,
@@ -56,9 +57,6 @@ export const http: Protocol = {
   claim: (bytes, sender) => scoreOf(bytes, sender),
   open: (link) => (link.datagram ? NO_DATAGRAMS : new HttpConversation(link)),
 }
-
-/** The size of a body that lasts as long as its connection: no stream comes to its end. */
-const UNTIL_CLOSE = 2 ** 50
 
 /** Tags of requests: what must be known to read the response. */
 const PLAIN = 0
@@ -270,7 +268,10 @@ class HttpConversation implements Conversation {
     }
     if (head.contentLength === BAD_LENGTH) return WRONG
     if (asked === NO_TAG && (head.contentLength < 0 || isNext(view, fields, end))) return size
-    return size + (head.encoded || head.contentLength < 0 ? UNTIL_CLOSE : head.contentLength)
+    if (!head.encoded && head.contentLength >= 0) return size + head.contentLength
+    message.length = NO_COUNT
+    message.last = false
+    return size + ENDLESS
   }
 
   #chunk(sender: Sender, input: Input, message: Message): number {

@@ -10,6 +10,12 @@ export const SWITCH = -2
 /** Answer of `feed`: a message was read and the same bytes hold another. */
 export const AGAIN = -3
 
+/**
+ * Size of a message that lasts as long as its connection, beside its head: no stream comes to its
+ * end. Told with `last` false, what went by of it is its length once the connection is over.
+ */
+export const ENDLESS: number = 2 ** 50
+
 /** Who sent the bytes: `client` asked for the connection, or first sent a request. */
 export type Sender = 'client' | 'server'
 

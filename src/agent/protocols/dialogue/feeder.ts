@@ -1,7 +1,7 @@
 import type { Connection } from '../../../model/connection.ts'
 import type { Message } from '../../../model/message.ts'
 import type { Segment } from '../../../model/segment.ts'
-import { AGAIN, type Conversation, MORE, type Protocol, SWITCH } from '../protocol.ts'
+import { AGAIN, type Conversation, ENDLESS, MORE, type Protocol, SWITCH } from '../protocol.ts'
 import { isTls } from './claim.ts'
 import type { DialogueCause, Listener } from './listener.ts'
 import type { Room } from './room.ts'
@@ -167,6 +167,20 @@ export class Feeder {
     if (side.size < HEAD_MIN || side.heldAt !== NEVER || !side.appendZeros(1)) return
     this.drain(side)
     if (this.isReading && side.size > 0) side.dropZero()
+  }
+
+  /** The connection is over, and with it what lasts as long: what went by of it is its length. */
+  endEndless(side: Side, time: number): void {
+    if (!side.isPartial || side.unseen < ENDLESS / 2) return
+    const { message, mark, input } = this.#room
+    message.clear()
+    message.kind = side.sender === 'client' ? 'request' : 'response'
+    message.length = ENDLESS - side.unseen
+    mark.time = time
+    this.#enter(side)
+    this.#isBuffered = false
+    input.set(input.bytes, 0, 0)
+    this.#tell(side, 0)
   }
 
   /** Gives on what was held back too long; answers whether anything is still held back. */

@@ -30,6 +30,9 @@ export type MessageTap = (
   l7Protocol: number,
 ) => void
 
+/** Told when framing is lost: what was told in part stays as it is. */
+export type LostTap = (connection: Connection) => void
+
 /** Why bytes, datagrams or framing were lost. */
 export const DIALOGUE_CAUSES = [
   'hole',

@@ -81,6 +81,8 @@ export class Dialogue implements ByteReader {
     feeder.force(received)
     if (this.#state === 'reading') feeder.closeOff(client)
     if (this.#state === 'reading') feeder.closeOff(feeder.otherOf(client))
+    for (const side of [sent, received])
+      if (this.#state === 'reading') feeder.endEndless(side, time)
     if (this.#state === 'reading' && sent.size + received.size > 0)
       this.#room.counters.dropped.unfinished++
     this.#forget(sent)
@@ -111,6 +113,7 @@ export class Dialogue implements ByteReader {
     this.#turns = 0
     this.#unclaimed = 0
     feeder.lost()
+    this.#room.onLost?.(this.#connection)
     if (this.#wrongs > WRONGS_MAX) this.deafen()
   }
 

@@ -4,7 +4,7 @@ import { Message } from '../../../model/message.ts'
 import { Input, type Protocol } from '../protocol.ts'
 import { Buffers } from './buffers.ts'
 import { Claim } from './claim.ts'
-import { DIALOGUE_CAUSES, type DialogueCause, type MessageTap } from './listener.ts'
+import { DIALOGUE_CAUSES, type DialogueCause, type LostTap, type MessageTap } from './listener.ts'
 
 /** Gives on what it holds back too long; answers whether it still holds something back. */
 export interface Holding {
@@ -15,6 +15,7 @@ export interface Holding {
 export class Room {
   readonly protocols: readonly Protocol[]
   readonly onMessage: MessageTap | undefined
+  readonly onLost: LostTap | undefined
   readonly buffers: Buffers
   readonly input: Input = new Input()
   readonly message: Message = new Message()
@@ -34,10 +35,12 @@ export class Room {
     protocols: readonly Protocol[],
     bufferBytesMax: number,
     onMessage: MessageTap | undefined,
+    onLost: LostTap | undefined,
   ) {
     this.protocols = protocols
     this.buffers = new Buffers(bufferBytesMax)
     this.onMessage = onMessage
+    this.onLost = onLost
   }
 
   /** Counts a connection whose bytes turned out to be TLS, once. */
