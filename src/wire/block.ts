@@ -38,8 +38,13 @@ const BODY_HEAD = 16
 /** More columns than any table has, fewer than would cost memory. */
 const COLUMNS_MAX = 1024
 
-/** Columns that travel shorter may take so much once they are read. */
+/**
+ * What columns that travel shorter may take once they are read: of a block, and by its rows and the
+ * bytes of its body, since many small blocks are held at a time.
+ */
 const UNPACKED_MAX = 2 * BLOCK_BYTES_MAX
+const UNPACKED_ROW_MAX = 1024
+const UNPACKED_BODY_TIMES = 4
 
 /** How each physical type of a table's declaration travels. */
 const KIND_OF: Readonly<Record<Physical, KindName>> = {
@@ -125,7 +130,8 @@ export function decodeBlock(bytes: Uint8Array): Block {
     refuse('its directory is out of bounds')
   const names = decodeNames(body, namesAt, namesEnd, nameCount)
   const columns = new Map<number, BlockColumn>()
-  const room = { left: UNPACKED_MAX }
+  const unpacked = header.rows * UNPACKED_ROW_MAX + body.length * UNPACKED_BODY_TIMES
+  const room = { left: Math.min(UNPACKED_MAX, unpacked) }
   for (let i = 0; i < columnCount; i++) {
     const at = BODY_HEAD + i * ENTRY
     const number = view.getUint16(at, true)

@@ -77,6 +77,8 @@ export class Simulation {
   readonly #network: SimulatedNetwork
   readonly #engine: Engine
   readonly #bugs: Bugs
+  /** In half of the storms a partition's rows go in several inserts. */
+  readonly #textBytesMax: number
   readonly #wrongs: string[] = []
   readonly #acknowledged = new Set<string>()
   readonly #givenUp = new Set<string>()
@@ -106,6 +108,7 @@ export class Simulation {
 
   constructor(seed: number, bugs: Bugs = {}) {
     this.#bugs = bugs
+    this.#textBytesMax = seed % 2 === 0 ? 40 : Number.POSITIVE_INFINITY
     this.#world = new World(seed)
     this.#chance = this.#world.chance
     this.#serverDisk = new Disk(this.#world)
@@ -234,7 +237,8 @@ export class Simulation {
     const source = this.#sourceOf(receiver, life)
     const inserters = TABLES.map((table) => {
       const resolve = tagging.resolve.bind(tagging)
-      return new Inserter({ env, table, source, store, encode: encodeRows, resolve, setAside })
+      const options = { env, table, source, store, encode: encodeRows, resolve, setAside }
+      return new Inserter({ ...options, textBytesMax: this.#textBytesMax })
     })
     receiver.onSealed = () => {
       for (const inserter of inserters) inserter.wake()

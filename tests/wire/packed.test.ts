@@ -226,11 +226,13 @@ describe('decodeBlock refuses', () => {
     expect(() => decodeBlock(bytes)).toThrow(`Cannot read block: column ${want}`)
   })
 
-  test('columns that unpack to more than a block may hold', () => {
-    const column = { kind: 'doubles', values: new Float64Array(BLOCK_ROWS_MAX).fill(1) } as const
-    const few = encode(BLOCK_ROWS_MAX, [[901, column]])
+  test.each([
+    [BLOCK_ROWS_MAX, 100],
+    [1024, 900],
+  ])('columns of %d rows that unpack to more than a block of them may hold', (rows, count) => {
+    const column = { kind: 'doubles', values: new Float64Array(rows).fill(1) } as const
+    const few = encode(rows, [[901, column]])
     const body = Bun.zstdDecompressSync(few.subarray(HEADER_SIZE))
-    const count = 100
     const many = new Uint8Array(16 + count * 12 + 8)
     const view = new DataView(many.buffer)
     view.setUint32(4, count, true)

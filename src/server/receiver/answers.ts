@@ -3,7 +3,12 @@ import { MetaflowError } from '../../lib/errors.ts'
 import type { BlockHeader } from '../../model/block.ts'
 import { HEADER_SIZE, readHead } from '../../wire/header.ts'
 
-export type TakenBlock = { readonly header: BlockHeader; readonly bytes: Uint8Array }
+export type TakenBlock = {
+  readonly header: BlockHeader
+  readonly bytes: Uint8Array
+  /** Bytes of its body once it is unpacked, as its head says; no body unpacks to more. */
+  readonly bodySize: number
+}
 
 /**
  * The blocks of a request's body: one after the other, all of one stream. Throws a MetaflowError
@@ -12,7 +17,7 @@ export type TakenBlock = { readonly header: BlockHeader; readonly bytes: Uint8Ar
 export function readRequest(body: Uint8Array, tables: ReadonlySet<number>): TakenBlock[] {
   const blocks: TakenBlock[] = []
   for (let at = 0; at < body.length; ) {
-    const { header, packedSize, bodyCheck } = readHead(body.subarray(at))
+    const { header, bodySize, packedSize, bodyCheck } = readHead(body.subarray(at))
     const end = at + HEADER_SIZE + packedSize
     if (end > body.length) refuse('it is cut short')
     if (Bun.hash.crc32(body.subarray(at + HEADER_SIZE, end)) !== bodyCheck)
@@ -22,7 +27,7 @@ export function readRequest(body: Uint8Array, tables: ReadonlySet<number>): Take
     const first = blocks[0]?.header ?? header
     if (first.lifetime !== header.lifetime || first.lane !== header.lane)
       refuse('it is of another stream than the one before it')
-    blocks.push({ header, bytes: body.subarray(at, end) })
+    blocks.push({ header, bytes: body.subarray(at, end), bodySize })
     at = end
   }
   if (blocks.length === 0) refuse('there is none')

@@ -1,6 +1,6 @@
 import type { AppendFile, Env } from '../../lib/env.ts'
 import { appendRecord, RECORD_HEAD } from '../../lib/records.ts'
-import type { BlockHeader } from '../../model/block.ts'
+import type { TakenBlock } from './answers.ts'
 import {
   type Bound,
   RECEIVED_SIZE,
@@ -12,6 +12,8 @@ import {
 
 /** A segment takes no more rows than ClickHouse commits as one part. */
 export const SEGMENT_ROWS_MAX = 500_000
+/** Bodies of a segment unpacked, bytes: who stores it holds all, however small they came. */
+export const SEGMENT_BODY_BYTES_MAX: number = 128 * 1024 * 1024
 /** Each block of a segment has a tag of its own (see `TAGS_PER_SEGMENT`). */
 export const SEGMENT_BLOCKS_MAX = 32_768
 
@@ -24,6 +26,7 @@ type Current = {
   readonly opened: number
   rows: number
   blocks: number
+  bodyBytes: number
   /** What of it survives a power cut. */
   synced: { size: number; rows: number; blocks: number; tables: number[] }
 }
@@ -71,13 +74,14 @@ export class Log {
   }
 
   /** Whether a block must wait for the next file. */
-  isFullFor({ rows }: BlockHeader, size: number): boolean {
+  isFullFor({ header, bytes, bodySize }: TakenBlock): boolean {
     const current = this.#current
     if (!current || current.blocks === 0) return false
     return (
-      current.rows + rows > SEGMENT_ROWS_MAX ||
+      current.rows + header.rows > SEGMENT_ROWS_MAX ||
       current.blocks >= SEGMENT_BLOCKS_MAX ||
-      current.file.size + size > this.#segmentBytes
+      current.bodyBytes + bodySize > SEGMENT_BODY_BYTES_MAX ||
+      current.file.size + bytes.length > this.#segmentBytes
     )
   }
 
@@ -114,17 +118,19 @@ export class Log {
       opened,
       rows: 0,
       blocks: 0,
+      bodyBytes: 0,
       synced,
     }
   }
 
   /** Appends a block. Throws where the file fails: then `abandon` it. */
-  append(header: BlockHeader, block: Uint8Array, received: number): void {
+  append({ header, bytes, bodySize }: TakenBlock, received: number): void {
     const current = this.#current!
-    appendRecord(current.file, receivedHead(received), block)
+    appendRecord(current.file, receivedHead(received), bytes)
     current.rows += header.rows
     current.blocks++
-    this.bytes += RECORD_HEAD + RECEIVED_SIZE + block.length
+    current.bodyBytes += bodySize
+    this.bytes += RECORD_HEAD + RECEIVED_SIZE + bytes.length
     if (header.rows > 0) current.tables.add(header.table)
   }
 

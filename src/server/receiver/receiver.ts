@@ -254,7 +254,8 @@ export class Receiver {
   }
 
   async #append(waiting: Waiting): Promise<void> {
-    for (const { header, bytes } of waiting.blocks) {
+    for (const block of waiting.blocks) {
+      const { header, bytes } = block
       const now = this.#env.clock.wall()
       const stream = this.#streams.of(header, now)
       waiting.stream = stream
@@ -264,9 +265,9 @@ export class Receiver {
       else if (bytes.length > this.#room) waiting.state = 'full'
       else {
         this.#room -= bytes.length
-        if (this.#log.isFullFor(header, bytes.length)) await this.#seal()
+        if (this.#log.isFullFor(block)) await this.#seal()
         if (!this.#log.isOpen) await this.#log.open()
-        this.#log.append(header, bytes, now)
+        this.#log.append(block, now)
         this.#streams.write(stream, header, now)
       }
       if (waiting.state !== 'taken') return

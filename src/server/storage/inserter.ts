@@ -7,6 +7,13 @@ import type { Name, NameIds } from '../../model/name.ts'
 import { qualifiedName, type Table } from '../../model/tables/table.ts'
 import { decodeBlock } from '../../wire/block.ts'
 import { readHeader } from '../../wire/header.ts'
+import {
+  BLOCK_TEXT_BYTES_MAX,
+  INSERT_TEXT_BYTES_MAX,
+  insertsOf,
+  type Share,
+  textBytesOf,
+} from './inserts.ts'
 import { type Partitioned, partitionBlock } from './partition.ts'
 import type { SetAside } from './set-aside.ts'
 import { type EncodeNative, type Part, type Store, TAGS_PER_SEGMENT } from './store.ts'
@@ -38,11 +45,12 @@ export type InserterOptions = {
   /** Ids of an agent and its names; they survive a power cut when it resolves. */
   readonly resolve: (agent: string, names: readonly Name[]) => Promise<Tags>
   readonly setAside: SetAside
+  /** What rows of one insert may say, written out, bytes. */
+  readonly textBytesMax?: number
 }
 
 type Tags = { readonly agentId: number; readonly ids: NameIds }
-/** A block's rows of one partition, ready to be sent. */
-type Share = { readonly block: SourceBlock; readonly part: Part }
+type Decoded = Partitioned & { readonly textBytes: number }
 type Taken = {
   readonly partitions: ReadonlyMap<number, Share[]>
   readonly rows: number
@@ -137,11 +145,29 @@ export class Inserter {
       if (greatest === base) {
         this.found++
         this.counters.out += rowsOf(shares)
-      } else if (greatest !== undefined) await this.#sendAlone(partition, shares, greatest)
-      else if (!(await this.#send(partition, shares, base)))
-        await this.#sendAlone(partition, shares, base)
+      } else await this.#storePartition(partition, shares, greatest)
     }
     return taken
+  }
+
+  /**
+   * Stores a partition's shares, those after `greatest` where some are stored already: in one
+   * insert under the segment's tag or, where they say too much for one, in several, each under the
+   * tag of its last block.
+   */
+  async #storePartition(
+    partition: number,
+    shares: readonly Share[],
+    greatest: number | undefined,
+  ): Promise<void> {
+    const inserts = insertsOf(shares, this.#options.textBytesMax ?? INSERT_TEXT_BYTES_MAX)
+    for (const insert of inserts) {
+      const tag = inserts.length === 1 ? insert[0]!.part.segment : tagOf(insert.at(-1)!)
+      const isNew = greatest === undefined || greatest < tagOf(insert[0]!)
+      const isWhole = isNew && (inserts.length > 1 || greatest === undefined)
+      if (isWhole && (await this.#send(partition, insert, tag))) continue
+      await this.#sendAlone(partition, insert, greatest ?? 0)
+    }
   }
 
   /** The segment's rows by partition, tagged and clamped; blocks without any are left out. */
@@ -162,16 +188,21 @@ export class Inserter {
       for (const [partition, chosen] of decoded.partitions) {
         const part: Part = { block: decoded.block, ids, agentId, segment: base }
         const shares = partitions.get(partition) ?? []
-        shares.push({ block, part: chosen === 'all' ? part : { ...part, rows: chosen } })
+        const { textBytes } = decoded
+        shares.push({ block, part: chosen === 'all' ? part : { ...part, rows: chosen }, textBytes })
         partitions.set(partition, shares)
       }
     }
     return { partitions, rows, clamped, unknown }
   }
 
-  #decode(segment: number, block: SourceBlock): Partitioned | undefined {
+  #decode(segment: number, block: SourceBlock): Decoded | undefined {
     try {
-      return partitionBlock(this.#options.table, decodeBlock(block.bytes), block.received)
+      const decoded = decodeBlock(block.bytes)
+      const textBytes = textBytesOf(decoded)
+      if (textBytes > BLOCK_TEXT_BYTES_MAX)
+        throw new MetaflowError('tooLarge', `Cannot store block: its rows say ${textBytes} bytes`)
+      return { ...partitionBlock(this.#options.table, decoded, block.received), textBytes }
     } catch (error) {
       const { rows } = readHeader(block.bytes)
       if (this.#setAside(segment, block, sentenceOf(error)))
@@ -212,7 +243,7 @@ export class Inserter {
   async #sendAlone(partition: number, shares: readonly Share[], greatest: number): Promise<void> {
     for (const share of shares) {
       const { block, part } = share
-      const tag = part.segment + block.place
+      const tag = tagOf(share)
       if (tag <= greatest || (await this.#send(partition, [share], tag))) continue
       const segment = Math.floor(part.segment / TAGS_PER_SEGMENT)
       if (this.#setAside(segment, block, `its rows of partition ${partition} were refused`))
@@ -233,6 +264,11 @@ export class Inserter {
     })
     this.#wakeEarly = () => undefined
   }
+}
+
+/** The tag of a block's rows where they are sent alone, or are the last of an insert. */
+function tagOf({ block, part }: Share): number {
+  return part.segment + block.place
 }
 
 function rowsOf(shares: readonly Share[]): number {

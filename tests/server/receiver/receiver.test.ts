@@ -139,6 +139,20 @@ describe('Receiver.take', () => {
     expect(statuses).toEqual([200, 200, 503])
   })
 
+  test('seals a segment whose blocks would take too much memory unpacked', async () => {
+    const directory = newDirectory()
+    const receiver = await open(directory, { limits: { sealMs: 60_000 } })
+    const large = blockOf(l7FlowLog, [{ id: 'a'.repeat(8_000_000), time: 1_795_500_000 }])
+    expect(large.length).toBeLessThan(2000)
+    const blocks = Array.from({ length: 40 }, (_, i) => {
+      numberBlock(large, { agent: AGENT, lifetime: '1'.repeat(32), lane: 0, sequence: i + 1 })
+      return large.slice()
+    })
+    expect(read(await receiver.take(joined(...blocks)))[0]).toBe(200)
+    const logs = readdirSync(directory).filter((name) => name.endsWith('.log'))
+    expect(logs).toHaveLength(3)
+  })
+
   test('syncs once for what came together', async () => {
     let syncs = 0
     const counting = {

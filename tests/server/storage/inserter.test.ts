@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { realEnv } from '../../../src/lib/env-real.ts'
 import { MetaflowError } from '../../../src/lib/errors.ts'
+import type { BlockColumn } from '../../../src/model/block.ts'
 import type { NameIds } from '../../../src/model/name.ts'
 import { l7FlowLog } from '../../../src/model/tables/l7-flow-log.ts'
 import { Inserter, type Source, type SourceBlock } from '../../../src/server/storage/inserter.ts'
@@ -29,7 +30,11 @@ const NO_IDS: NameIds = {
 }
 
 /** One sealed segment of `blocks`, and a store that does to each insert what `fate` says. */
-function setUp(blocks: readonly Uint8Array[], fate: (ids: readonly string[]) => void) {
+function setUp(
+  blocks: readonly Uint8Array[],
+  fate: (ids: readonly string[]) => void,
+  textBytesMax?: number,
+) {
   const directory = mkdtempSync(join(tmpdir(), 'metaflow-'))
   cleanups.push(() => rmSync(directory, { recursive: true }))
   const stored: { ids: string[]; segment: number; partition: number }[] = []
@@ -63,6 +68,7 @@ function setUp(blocks: readonly Uint8Array[], fate: (ids: readonly string[]) => 
     encode: encodeRows,
     resolve: async () => ({ agentId: 1, ids: NO_IDS }),
     setAside: new SetAside(env, directory),
+    ...(textBytesMax && { textBytesMax }),
   })
   const run = async (): Promise<void> => {
     inserter.wake()
@@ -134,4 +140,49 @@ test('Inserter counts the columns it does not know, and stores the rest', async 
   await run()
   expect(inserter.unknownColumns).toBe(1)
   expect(stored.map(({ ids }) => ids)).toEqual([['zero', 'one']])
+})
+
+test('Inserter sends what says too much for one insert in several, and goes on after those', async () => {
+  let calls = 0
+  const loseSecond = (): void => {
+    if (++calls === 2) throw new Error('no answer')
+  }
+  const blocks = [block('aaa'), block('bbb'), block('ccccccc'), block('dd'), block('ee')]
+  const { inserter, stored, run } = setUp(blocks, loseSecond, 6)
+  await run()
+  expect(stored.map(({ ids, segment }) => [ids, segment])).toEqual([
+    [['aaa', 'bbb'], TAG + 2],
+    [['ccccccc'], TAG + 3],
+    [['dd', 'ee'], TAG + 5],
+  ])
+  expect([calls, inserter.counters.out]).toEqual([4, 5])
+})
+
+test('Inserter sets aside a block whose rows say more than the engine can hold', async () => {
+  const rows = 65_536
+  const { header, names } = decodeBlock(block('one'))
+  const numberOf = (of: string): number => l7FlowLog.columns.find(({ name }) => name === of)!.number
+  const bytes = new Uint8Array(20_000)
+  const huge = encodeBlock({
+    header: { ...header, rows },
+    names,
+    columns: new Map<number, BlockColumn>([
+      [numberOf('time'), { kind: 'numbers', values: new Uint32Array(rows).fill(NOW) }],
+      [
+        numberOf('endpoint'),
+        {
+          kind: 'text',
+          indexes: new Uint8Array(rows),
+          offsets: Uint32Array.of(0, bytes.length),
+          bytes,
+        },
+      ],
+    ]),
+  })
+  expect(huge.length).toBeLessThan(1000)
+  const { inserter, stored, run, aside } = setUp([huge, block('two')], () => undefined)
+  await run()
+  expect(stored.map(({ ids }) => ids)).toEqual([['two']])
+  expect(inserter.counters.dropped.unreadable).toBe(rows)
+  await until(() => aside().includes('5-1.block'))
 })
