@@ -71,6 +71,16 @@ test('Pipeline says no length of a body that is not over in time, nor of one tha
   ])
 })
 
+test('Pipeline reads what a program takes a byte at a time', () => {
+  const rows: string[] = []
+  const pipeline = new Pipeline({ onCalls: each((call) => rows.push(row(call))), redact: true })
+  const wire = new Wire(pipeline.segment)
+  for (const byte of 'OPTIONS * HTTP/1.1\r\n\r\n') wire.receive(byte)
+  wire.send('HTTP/1.1 204 No Content\r\n\r\n')
+  pipeline.tick(0)
+  expect(rows).toEqual(['2 s-p 204 2200 request_type=OPTIONS request_resource=* version=1.1'])
+})
+
 test('Messages begins anew where framing was lost in the midst of one', () => {
   const rows: string[] = []
   const messages = new Messages(({ texts }) => {

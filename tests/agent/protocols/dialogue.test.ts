@@ -291,7 +291,7 @@ test('Dialogue takes for the client who first says what a client says', () => {
 test('Dialogue ignores what nobody claims after a few tries, until it was quiet for a minute', () => {
   const { lines, verdicts, pipeline } = told([toy()])
   const wire = new Wire(pipeline.segment, CLIENT)
-  for (let i = 0; i < 5; i++) wire.send('what is this?', { time: 10 + i })
+  for (let i = 0; i < 5; i++) wire.send('what is this?'.repeat(5), { time: 10 + i })
   expect(verdicts).toEqual([0])
   expect(pipeline.dialogues.room.unknownConnections).toBe(1)
   wire.send(Q(1), { time: 100 })

@@ -15,6 +15,8 @@ const TURNS_MIN = 16
 const RETRY_US = 60_000_000
 /** Segments tried each way before nobody is asked any more. */
 const TRIES_MAX = 5
+/** Less tells too little: what a program reads a byte at a time is not given up for it. */
+const TRY_BYTES_MIN = 64
 /** Losses without a message between them before the protocol is given up. */
 const WRONGS_MAX = 8
 /** Calls of a client that nobody claims before a lost connection is given up. */
@@ -221,7 +223,7 @@ export class Dialogue implements ByteReader {
     if (unseen > 0 || this.#connection.isDatagram) this.#forget(side)
     if (unseen > 0) this.#connection.isFresh = false
     this.#room.lostBytes += unseen
-    side.tries++
+    if (side.size === 0 || side.size >= TRY_BYTES_MIN) side.tries++
     const { sent, received } = this.#feeder
     if (side.tries < TRIES_MAX && sent.tries + received.tries < TRIES_MAX * 2) return
     this.#room.unknownConnections++
