@@ -15,6 +15,12 @@ import { BODY_BYTES_MAX, handler } from './http.ts'
 import { Pool } from './pool.ts'
 import { confine, dieWithParent, exitAtOnce, lockFile } from './system.ts'
 
+/**
+ * How long a reader's statement may go on once it was killed, at most. It looks whether it is to
+ * end between blocks only: one function over one block may take hours (editDistance of 1,000 texts
+ * of 60 KB), and nobody would read any more once all readers are at such.
+ */
+const END_MS_MAX = 15_000
 /** How long answers under way may take when it stops. */
 const STOP_MS = 2000
 
@@ -125,7 +131,7 @@ async function openPools(options: EngineOptions): Promise<{
   const common = [`--path=${directory}/data`, `--config-file=${directory}/config.xml`]
   const broken = (sentence: string): void => {
     log('error', `An engine worker broke: ${sentence}`)
-    process.exit(1)
+    exitAtOnce(1)
   }
   const kill = (mark: string): void => {
     const sql = `KILL QUERY WHERE startsWith(query, '${mark}') ASYNC`
@@ -149,6 +155,7 @@ async function openPools(options: EngineOptions): Promise<{
     role: 'reader',
     size: options.readers,
     args: [...common, ...readerArgs(limits)],
+    endMs: Math.min(limits.readerSeconds * 1000, END_MS_MAX),
   })
   const version = await control.open()
   await writer.open()

@@ -16,6 +16,8 @@ export type PoolOptions = {
   readonly kill: (mark: string) => void
   /** A Worker broke: nothing good comes of this process any more. */
   readonly broken: (sentence: string) => void
+  /** How long a statement may go on once it was killed; beyond, the Worker counts as broken. */
+  readonly endMs?: number
 }
 
 /** A result as it is read: the first part is there, the others are asked for. */
@@ -134,7 +136,14 @@ export class Pool {
 
   #kill(connection: Connection): void {
     const mark = this.#running.get(connection)
-    if (mark && connection.isBusy) this.#options.kill(mark)
+    if (!mark || !connection.isBusy) return
+    const { kill, broken, endMs } = this.#options
+    kill(mark)
+    if (endMs === undefined) return
+    setTimeout(() => {
+      if (this.#running.get(connection) === mark && connection.isBusy)
+        broken('a statement that was to end goes on')
+    }, endMs).unref()
   }
 
   #give(connection: Connection): void {
