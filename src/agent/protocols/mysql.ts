@@ -77,6 +77,8 @@ const EXECUTE_BYTES_MAX = 8192
 /** As much of a command without a text or values is looked at. */
 const COMMAND_BYTES_MAX = 64
 const LOGIN_BYTES_MAX = 65_536
+/** As much of an answer's first frame is looked at. */
+const FRAME_BYTES_MAX = 16_384
 
 const binding = new Binding()
 
@@ -301,12 +303,8 @@ class MysqlConversation implements Conversation {
 
   /** Reads as many packets of an answer as there are. */
   #packets(bytes: Uint8Array, start: number, message: Message): number {
-    let at = start
-    let verdict = GOES_ON
-    while (verdict === GOES_ON && at + HEADER_SIZE <= bytes.length && !this.#answer.wantsFile) {
-      verdict = this.#answer.packet(bytes, at, message)
-      if (verdict > 0) at += HEADER_SIZE + u24(bytes, at)
-    }
+    const verdict = this.#answer.packets(bytes, start, message)
+    const at = this.#answer.end
     if (verdict === HOLE && (at > start || this.#isAnswering)) {
       message.truncated = true
       this.#isLoose = true
@@ -368,25 +366,27 @@ class MysqlConversation implements Conversation {
     return end
   }
 
-  /** An answer's first frame tells it; the others go by. */
+  /** An answer's first frame tells it, if it is whole there; the others go by. */
   #serverFrame(bytes: Uint8Array, start: number, message: Message): number {
     if (bytes.length - start < FRAME_HEADER_SIZE) return MORE
-    const end = FRAME_HEADER_SIZE + u24(bytes, start)
-    if (this.#waiting === 0 || bytes[start + 3] !== ((this.#number + 1) & 0xff)) return end
+    const size = FRAME_HEADER_SIZE + u24(bytes, start)
+    if (this.#waiting === 0 || bytes[start + 3] !== ((this.#number + 1) & 0xff)) return size
     const asked = this.#link.pending(NO_ID)
-    const at = start + FRAME_HEADER_SIZE
     this.#answered = asked === NO_TAG ? this.#asked : asked
-    this.#answer.begin(this.#answered, bytes[at + 3] ?? 0)
-    if (u24(bytes, start + 4) > 0) message.status = STATUS.unknown
-    else {
-      if (at + HEADER_SIZE > bytes.length) return MORE
-      const verdict = this.#answer.packet(bytes, at, message)
-      if (verdict === MORE && start + end > bytes.length) return MORE
-      if (verdict < GOES_ON) message.status = STATUS.unknown
+    this.#answer.begin(this.#answered, bytes[start + FRAME_HEADER_SIZE + 3] ?? 0)
+    if (u24(bytes, start + 4) === 0) {
+      const end = start + Math.min(size, FRAME_BYTES_MAX)
+      const seen = end < bytes.length ? bytes.subarray(0, end) : bytes
+      const verdict = this.#answer.packets(seen, start + FRAME_HEADER_SIZE, message)
+      if ((verdict === MORE || verdict === GOES_ON) && end > bytes.length) return MORE
+      message.truncated = verdict !== IS_WHOLE
+    } else message.truncated = true
+    if (message.truncated) {
+      message.status = STATUS.unknown
+      message.rows = NO_COUNT
     }
-    message.truncated = message.status === STATUS.unknown
     this.#isBegun = true
     this.#tell(true, message)
-    return end
+    return size
   }
 }

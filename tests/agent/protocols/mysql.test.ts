@@ -102,6 +102,12 @@ const COMMANDS: readonly (readonly [string, string, string])[] = [
     query('/* TraceID: abc.1, SpanID: 7 */ SELECT 2*3'),
     'request COM_QUERY /* TraceID: abc.1, SpanID: 7 */ SELECT 2*3 trace=abc.1 span=7',
   ],
+  ['an empty statement', query(''), 'request COM_QUERY '],
+  [
+    'a statement whose strings hold any bytes',
+    query("SELECT x FROM t WHERE id = _binary'\x01\0\x1f'"),
+    "request COM_QUERY SELECT x FROM t WHERE id = _binary'\x01\0\x1f'",
+  ],
   ['no command', packet(0, '\0'), '-1'],
   ['a command beyond all', packet(0, '\x40abc'), '-1'],
   ['a ping with something in it', packet(0, '\x0eabc'), '-1'],
@@ -196,6 +202,13 @@ const TALKS: Record<string, readonly Step[]> = {
       'server',
       packet(0, err(1040, '08004', 'Too many connections')),
       ['response 1040 status=3 (08004) "Too many connections"'],
+    ],
+  ],
+  'a server that refuses the connection before it knows of states': [
+    [
+      'server',
+      packet(0, `\xff${little(1130, 2)}Host 'h' is not allowed`),
+      [`response 1130 status=3 "Host 'h' is not allowed"`],
     ],
   ],
   'TLS: nothing is read behind the request for it': [
@@ -387,6 +400,9 @@ const TALKS: Record<string, readonly Step[]> = {
     ],
     ['server', packets(1, '\0event', '\0event'), ['response …']],
     ['server', packet(3, '\0event'), ['-']],
+    ['server', packet(4, eof()), ['response']],
+    PING,
+    PONG,
   ],
   'a packet of another number as lost framing': [
     SELECT,
@@ -445,6 +461,23 @@ describe('mysql follows', () => {
     expect(link.feedAll('server', bytesOf(packet(2, ok(5))), show)).toEqual(['response rows=5'])
   })
 
+  test('no statement by the text of another where too many wait for their ids', () => {
+    const link = new TestLink(mysql)
+    const answer = (id: number): number =>
+      link.feed('server', bytesOf(packet(1, prepared(id, 0, 0))))
+    for (let id = 1; id <= 70; id++) link.feed('client', bytesOf(prepare(`SELECT ${id}`)))
+    answer(1)
+    link.feed('client', bytesOf(prepare('SELECT 71')))
+    for (let id = 2; id <= 71; id++) answer(id)
+    link.feed('client', bytesOf(prepare('SELECT 72')))
+    answer(72)
+    for (const id of [1, 64, 65, 71, 72]) {
+      link.feed('client', bytesOf(execute(id)))
+      const isKnown = id <= 64 || id === 72
+      expect(textOf(link.message.resource)).toBe(isKnown ? `SELECT ${id}` : '')
+    }
+  })
+
   test('a bounded number of prepared statements', () => {
     const link = new TestLink(mysql)
     const text = `SELECT ${'1'.repeat(1000)}`
@@ -499,6 +532,22 @@ describe('mysql marks what is compressed', () => {
       ],
       ['server', frame(1, packets(1, ok(4))), ['response rows=4']],
     ],
+    'results that go on in another frame: nobody knows how they end': [
+      ['client', frame(0, query('CALL a()')), ['request COM_QUERY CALL a()']],
+      ['server', frame(1, packets(1, '\x01')), ['response status=5 cut']],
+      ['server', frame(2, packets(2, err(1064, '42000', 'no'))), ['-']],
+      ['client', frame(0, query('DO 1;DO 2')), ['request COM_QUERY DO 1;DO 2']],
+      ['server', frame(1, packets(1, ok(1, 8), ok(2))), ['response rows=3']],
+      ['client', frame(0, query('DO 1;DO 2')), ['request COM_QUERY DO 1;DO 2']],
+      ['server', frame(1, packets(1, ok(1, 8))), ['response status=5 cut']],
+      ['client', frame(0, query('DO 1;SELEC')), ['request COM_QUERY DO 1;SELEC']],
+      ['server', frame(1, packets(1, ok(1, 8), err(1064, '42000', 'no'))).slice(0, 25), ['0']],
+      [
+        'server',
+        frame(1, packets(1, ok(1, 8), err(1064, '42000', 'no'))),
+        ['response 1064 status=3 (42000) "no"'],
+      ],
+    ],
     'met in its middle': [
       ['client', frame(0, query('SELECT 1')), ['request COM_QUERY SELECT 1']],
       ['server', frame(1, DEFLATED, 900), ['response status=5 cut']],
@@ -519,6 +568,9 @@ describe('mysql marks what is compressed', () => {
 test.each([
   ['server', GREETING, 95],
   ['server', packet(0, err(1040, '08004', 'Too many connections')), 80],
+  ['server', packet(0, `\xff${little(1130, 2)}Host 'h' is not allowed`), 80],
+  ['server', packet(0, `\xff${little(999, 2)}Host 'h' is not allowed`), 0],
+  ['server', packet(0, `\xff${little(1130, 2)}Host 'h' is not\0allowed`), 0],
   ['server', packet(1, ok()), 0],
   ['client', query('SELECT 1'), 90],
   ['client', query('  (select 1)'), 90],
@@ -527,6 +579,8 @@ test.each([
   ['client', login(FLAGS.plain, 'bob\0\0'), 85],
   ['client', 'GET / HTTP/1.1\r\n\r\n', 0],
   ['client', '\0\0\0\0\0\0', 0],
+  ['client', query(''), 0],
+  ['client', query("HELP '\x01'"), 45],
   ['client', query('SELECT 1').slice(0, 4), 0],
 ] as const)('mysql claims of a %s %p: %i', (sender, input, want) => {
   expect(mysql.claim(bytesOf(input), sender)).toBe(want)

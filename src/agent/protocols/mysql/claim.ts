@@ -13,7 +13,7 @@ import {
   STMT_SEND_LONG_DATA,
 } from './commands.ts'
 import { beginsGreeting, isLogin } from './login.ts'
-import { ERR, HEADER_SIZE, SIZE_MAX, u24, u32 } from './packet.ts'
+import { ERR, HEADER_SIZE, SIZE_MAX, u16, u24, u32 } from './packet.ts'
 
 /*
  *   frame = size u24, number u8, size when inflated u24 (0: not deflated), packets or zlib data
@@ -31,13 +31,25 @@ export function score(head: Uint8Array, sender: Sender): number {
   const isEntire = head.length === HEADER_SIZE + size
   if (sender === 'server') {
     if (beginsGreeting(head, 0, size)) return 95
-    return isEntire && head[HEADER_SIZE] === ERR && head[7] === HASH && size >= 9 ? 80 : 0
+    return isEntire && isRefusal(head, size) ? 80 : 0
   }
   if (head[3] === 1) return isLogin(head, HEADER_SIZE, size) ? 85 : 0
   if (isFrame(head, 0)) return 70
   if (!isCommand(head, 0)) return 0
+  // An empty statement is right, but looks like too much else.
+  if (size === 1 && hasText(head[HEADER_SIZE]!)) return 0
   if (isStatement(head[HEADER_SIZE]!) && hasVerb(head)) return 90
   return isEntire || isCommand(head, HEADER_SIZE + size) ? 45 : 0
+}
+
+/** Whether a server's first packet says why it lets nobody in: before a login without a state. */
+function isRefusal(head: Uint8Array, size: number): boolean {
+  if (head[HEADER_SIZE] !== ERR || size < REFUSAL_SIZE_MIN) return false
+  if (head[HEADER_SIZE + 3] === HASH) return true
+  const code = u16(head, HEADER_SIZE + 1)
+  if (head[3] !== 0 || code < CODE_MIN || code > CODE_MAX) return false
+  for (let at = HEADER_SIZE + 3; at < head.length; at++) if (head[at]! < SP) return false
+  return true
 }
 
 /** Whether a packet at `at` can be a command: its number, its name, its size, the text it holds. */
@@ -65,12 +77,17 @@ export function isCommand(bytes: Uint8Array, at: number): boolean {
   }
 }
 
-/** A text begins with no control character, unless attributes lie before it. */
+/**
+ * A text begins with no control character, unless attributes lie before it: anything may stand
+ * between quotes. It may be empty.
+ */
 function isText(bytes: Uint8Array, start: number, end: number): boolean {
   const stop = Math.min(end, bytes.length, start + TEXT_SEEN)
-  if (end <= start) return false
-  if (bytes[start + 1] === 1) return true
-  for (let at = start; at < stop; at++) if (CONTROL[bytes[at]!] === 1) return false
+  if (bytes[start + 1] === 1 && end > start + 1) return true
+  for (let at = start; at < stop; at++) {
+    const what = WHAT[bytes[at]!]!
+    if (what !== 0) return what === OPENING
+  }
   return true
 }
 
@@ -101,6 +118,11 @@ function hasVerb(head: Uint8Array): boolean {
   })
 }
 
+/** An error's first byte, its code, a state or as much of a text. */
+const REFUSAL_SIZE_MIN = 9
+/** Codes of servers. */
+const CODE_MIN = 1000
+const CODE_MAX = 4999
 const SP = 0x20
 const HASH = 0x23
 const PARENTHESIS = 0x28
@@ -126,5 +148,9 @@ const SIZES: Readonly<Record<number, number>> = {
   31: 1,
 }
 
-const CONTROL = new Uint8Array(256).fill(1, 0, SP)
-for (const space of '\t\n\r\v\f') CONTROL[space.charCodeAt(0)] = 0
+/** What ends the look at a text: a control character, or a quote. */
+const CONTROL = 1
+const OPENING = 2
+const WHAT = new Uint8Array(256).fill(CONTROL, 0, SP)
+for (const space of '\t\n\r\v\f') WHAT[space.charCodeAt(0)] = 0
+for (const quote of '\'"`') WHAT[quote.charCodeAt(0)] = OPENING

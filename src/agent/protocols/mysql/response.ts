@@ -38,7 +38,7 @@ import {
  *                [definition{parameters} [EOF]], [definition{columns} [EOF]]
  *   OK         = 00, rows lenenc, id lenenc, status u16, warnings u16, …   7 bytes and more
  *   EOF        = fe, warnings u16, status u16                              5 bytes
- *   ERR        = ff, code u16, "#" state 5, text
+ *   ERR        = ff, code u16, ["#" state 5], text                     no state before a login
  *
  * The EOFs in brackets are left out, and the last one is an OK that begins with fe, where both ends
  * agreed on CLIENT_DEPRECATE_EOF. Nobody needs to know: an EOF is 5 bytes, an OK 7 and more, and
@@ -79,6 +79,8 @@ export class Answer {
   statement = -1
   /** How many values that statement takes. */
   parameters = 0
+  /** Where the packets end that were read last. */
+  end = 0
   #hasOptionalMetadata = false
   /** Whether an EOF follows definitions: agreed on, or learnt from the first result. */
   #eofs = UNKNOWN
@@ -123,6 +125,18 @@ export class Answer {
     return isEof && this.#command === STMT_PREPARE && bytes[at + 3] === this.#number
   }
 
+  /** Reads as many packets from `start` on as there are; `end` says where they end. */
+  packets(bytes: Uint8Array, start: number, message: Message): number {
+    let at = start
+    let verdict = GOES_ON
+    while (verdict === GOES_ON && at + HEADER_SIZE <= bytes.length && !this.wantsFile) {
+      verdict = this.packet(bytes, at, message)
+      if (verdict > 0) at += HEADER_SIZE + u24(bytes, at)
+    }
+    this.end = at
+    return verdict
+  }
+
   /** Reads the packet at `at`, whose header is there. */
   packet(bytes: Uint8Array, at: number, message: Message): number {
     const size = u24(bytes, at)
@@ -142,7 +156,8 @@ export class Answer {
 
   #payload(bytes: Uint8Array, at: number, size: number, message: Message): number {
     const first = bytes[at]!
-    if (this.#phase === STREAM && first !== ERR) return GOES_ON
+    // Events begin with 00. An EOF ends the events of who does not wait for more.
+    if (this.#phase === STREAM && first !== ERR && first !== EOF) return GOES_ON
     const isRow = this.#phase === ROWS && first !== ERR && (first !== EOF || size === SIZE_MAX)
     if (isRow) return GOES_ON
     if (at + Math.min(size, first === ERR ? ERROR_BYTES_MAX : HEAD_BYTES_MAX) > bytes.length)
@@ -157,6 +172,8 @@ export class Answer {
         return this.#afterDefinitions(bytes, at, size)
       case ROWS:
         return this.#lastOfRows(bytes, at, size)
+      case STREAM:
+        return IS_WHOLE
       default:
         // Anything else than an OK or an error is a plugin's own: its data need not begin with 01.
         return first === OK ? IS_WHOLE : GOES_ON

@@ -35,6 +35,8 @@ export const NOT_PREPARED: Statement = {
 export class Statements {
   readonly #statements = new Map<number, Statement>()
   readonly #asked: Uint8Array[] = []
+  /** How many were asked for after those, without room to remember them. */
+  #forgotten = 0
   #bytes = 0
   #lastText: Uint8Array = NOTHING
   /** The statement of the last text; undefined until its id comes. */
@@ -48,12 +50,13 @@ export class Statements {
     this.#lastText = bytes.slice(start, start + size)
     this.#last = undefined
     this.#isLastDoubtful = false
-    if (this.#asked.length < ASKED_MAX) this.#asked.push(this.#lastText)
+    if (this.#forgotten > 0 || this.#asked.length === ASKED_MAX) this.#forgotten++
+    else this.#asked.push(this.#lastText)
   }
 
   /** The server named the oldest text that was asked for, which takes `parameters` values. */
   prepared(id: number, parameters: number): void {
-    const text = this.#asked.shift()
+    const text = this.#oldest()
     if (text === undefined) return
     this.close(id)
     const isLast = text === this.#lastText
@@ -70,7 +73,7 @@ export class Statements {
 
   /** The server refused the oldest text that was asked for. */
   refused(): void {
-    this.#asked.shift()
+    this.#oldest()
   }
 
   /** What is known of a statement; MariaDB's clients name the last one by no id of its own. */
@@ -137,7 +140,15 @@ export class Statements {
   /** Bytes were lost: what was asked for may have been answered unseen. */
   lost(): void {
     this.#asked.length = 0
+    this.#forgotten = 0
     this.doubt()
+  }
+
+  /** The oldest text that has no answer yet, if it is remembered. */
+  #oldest(): Uint8Array | undefined {
+    const text = this.#asked.shift()
+    if (text === undefined && this.#forgotten > 0) this.#forgotten--
+    return text
   }
 
   /** Room of `size` bytes, or none where the connection remembers enough. */
