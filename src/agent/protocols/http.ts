@@ -151,7 +151,8 @@ class HttpConversation implements Conversation {
   /**
    * Whether bytes behind a message of unknown end begin the next one: NEXT, or how many of them go
    * by, or MORE, WRONG. Without pipelining a client asks again only when it has the whole response,
-   * so that a server that owes one, and a client that is owed none, can only begin a message.
+   * so that a server that owes one, and a client that is owed none, can only begin a message. A
+   * client that begins one though it is owed a response has had one that nobody saw.
    */
   #next(sender: Sender, input: Input): number {
     const size = input.end - input.start
@@ -161,7 +162,7 @@ class HttpConversation implements Conversation {
       const code = statusOf(input)
       return code > 0 ? NEXT : code
     }
-    if (this.#waiting > 0) return size
+    if (this.#waiting > 0) return requestScore(input) > 0 ? WRONG : size
     if (methodEnd(input) === NO_END) return MORE
     return requestScore(input) > 0 ? NEXT : WRONG
   }

@@ -399,9 +399,14 @@ const TALKS: Record<string, readonly Step[]> = {
   ],
   'a target that runs into a hole': [
     ['client', `GET /long${ZEROS}`, ['request GET /long cut 309']],
-    ['client', 'GET / HTTP/1.1\r\n\r\n', ['- 18']],
+    ['client', 'Host: h\r\nA: b\r\n\r\n', ['- 17']],
     ['server', 'HTTP/1.1 204 x\r\n\r\n', ['response 204 v1.1 18']],
     ['client', GET, ['request GET / v1.1 18']],
+  ],
+  'a request behind a hole whose response is not seen as lost framing: another may answer it': [
+    ['client', `GET /a HTTP/1.1\r\nCookie: ${ZEROS}`, ['request GET /a v1.1 cut 325']],
+    ['client', 'rest of the cookie\r\n\r\n', ['- 22']],
+    ['client', GET, [`${WRONG}`]],
   ],
   'a chunk size in a hole: the response ends, the next is found': [
     ['client', GET, ['request GET / v1.1 18']],
