@@ -92,7 +92,7 @@ export class Query {
       const { rows } = this.#limits
       const expanded = this.expand(sql, options, { rows, offset: 0 })
       const start = this.#deps.clock.monotonic()
-      const leave = await this.#gate.enter()
+      const leave = await this.#gate.enter(options.signal)
       try {
         const { answer, isWhole } = await this.#rows(expanded, options.signal)
         const { values, totals, beforeLimit } = answer
@@ -174,7 +174,7 @@ export class Query {
     return this.#counted(async () => {
       const contentType = contentTypeOf(format)
       const query = `${this.expand(sql, options)} FORMAT ${format}`
-      const leave = await this.#gate.enter()
+      const leave = await this.#gate.enter(options.signal)
       try {
         const bytesMax = this.#limits.bytes
         return { contentType, body: await this.#exec(query, options.signal, { bytesMax, leave }) }

@@ -22,3 +22,17 @@ test('Gate lets so many in, so many wait in order, and sends the rest away', asy
   ;(await gate.enter())()
   expect(order).toEqual([2, 3])
 })
+
+test('Gate lets who gives up waiting go, and others wait in its place', async () => {
+  const gate = new Gate(1, 1)
+  const leave = await gate.enter()
+  const stop = new AbortController()
+  const gone = gate.enter(stop.signal)
+  await expect(gate.enter()).rejects.toThrow('1 run and 1 wait already')
+  stop.abort()
+  await expect(gone).rejects.toThrow('nobody waits for it')
+  const next = gate.enter()
+  leave()
+  ;(await next)()
+  expect(await gate.enter()).toBeFunction()
+})
