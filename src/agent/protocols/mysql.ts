@@ -104,6 +104,8 @@ class MysqlConversation implements Conversation {
   #isFile = false
   #isTls = false
   #isCompressed = false
+  /** Deflated commands that wait: what nobody answers may be among them. */
+  #deflated = 0
   /** Whether a client's packet was seen: the first may be a frame whose agreement was not. */
   #isMet = false
   /** Where in a frame the next packet lies. */
@@ -151,6 +153,7 @@ class MysqlConversation implements Conversation {
     this.#isAnswering = false
     this.#isLoose = false
     this.#waiting = 0
+    this.#deflated = 0
     this.#isFile = false
     this.#isMet = false
     this.#inner = 0
@@ -331,6 +334,7 @@ class MysqlConversation implements Conversation {
 
   #answeredWhole(message: Message): void {
     this.#waiting = Math.max(this.#waiting - 1, 0)
+    if (this.#waiting === 0) this.#deflated = 0
     if (this.#answered === CONNECT)
       this.#isCompressed = this.#agreement.isCompressed && message.error.end === 0
     if (this.#answered !== STMT_PREPARE) return
@@ -352,6 +356,7 @@ class MysqlConversation implements Conversation {
       message.truncated = true
       this.#statements.doubt()
       this.#ask(COMPRESSED, 0, message)
+      this.#deflated++
       return end
     }
     const at = start + FRAME_HEADER_SIZE + this.#inner
@@ -371,6 +376,8 @@ class MysqlConversation implements Conversation {
     if (bytes.length - start < FRAME_HEADER_SIZE) return MORE
     const size = FRAME_HEADER_SIZE + u24(bytes, start)
     if (this.#waiting === 0 || bytes[start + 3] !== ((this.#number + 1) & 0xff)) return size
+    // It may answer a later one: long data is not answered, and may be deflated.
+    if (this.#deflated > 0 && this.#waiting > 1) return WRONG
     const asked = this.#link.pending(NO_ID)
     this.#answered = asked === NO_TAG ? this.#asked : asked
     this.#answer.begin(this.#answered, bytes[start + FRAME_HEADER_SIZE + 3] ?? 0)

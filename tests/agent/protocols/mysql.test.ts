@@ -548,6 +548,11 @@ describe('mysql marks what is compressed', () => {
         ['response 1064 status=3 (42000) "no"'],
       ],
     ],
+    'long data, which is not answered: nobody knows what the next answer answers': [
+      ['client', frame(0, DEFLATED, 900), ['request COMPRESSED cut']],
+      ['client', frame(0, query('SELECT 1')), ['request COM_QUERY SELECT 1']],
+      ['server', frame(1, packets(1, ok(4))), [`${WRONG}`]],
+    ],
     'met in its middle': [
       ['client', frame(0, query('SELECT 1')), ['request COM_QUERY SELECT 1']],
       ['server', frame(1, DEFLATED, 900), ['response status=5 cut']],
