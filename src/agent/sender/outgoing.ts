@@ -50,19 +50,22 @@ export class Outgoing {
   constructor(env: Env, agent: string, spool: Spool) {
     this.#env = env
     this.#agent = agent
-    this.lifetime = spool.lifetime
-    this.lane = spool.lane
+    const { lifetime, lane, renamed } = spool
+    this.lifetime = renamed?.lifetime ?? lifetime
+    this.lane = lane
     this.spool = spool
+    this.#offset = renamed?.sequence ?? 0
+    this.#rowsOffset = renamed?.rows ?? 0
+    this.acknowledged = this.#offset
+    this.#acknowledgedRows = this.#rowsOffset
     this.isKnown = spool.isEmpty
     this.#assigned = spool.last
     this.#made = spool.made
   }
 
-  /** Takes a block: it is the stream's next. Its bytes are numbered in place. */
+  /** Takes a block: it is the stream's next. */
   push(bytes: Uint8Array, rows: number): void {
-    const entry = { sequence: ++this.#assigned, before: this.#made, rows, bytes }
-    this.#number(entry)
-    this.memory.push(entry)
+    this.memory.push({ sequence: ++this.#assigned, before: this.#made, rows, bytes })
     this.memoryBytes += bytes.length
     this.#made += rows
     this.#isLastLost = false
@@ -91,12 +94,13 @@ export class Outgoing {
 
   /**
    * The server has all before `expected`, `rows` rows in all. Answers false where that is less
-   * than it had acknowledged: it has lost its memory of the stream, which goes on as a new one.
+   * than it had acknowledged: it has lost its memory of the stream, which goes on as a new one once
+   * `keepName` has resolved.
    */
   acknowledge(expected: number, rows: number): boolean {
     const acknowledged = expected - 1 + this.#offset
     const first = this.#first()
-    const isForgotten = expected === 1 && first !== undefined && first.sequence > 1
+    const isForgotten = expected === 1 && first !== undefined && first.sequence - this.#offset > 1
     if (this.isKnown ? acknowledged < this.acknowledged : isForgotten) {
       this.#rename(this.isKnown || !first ? undefined : first)
       return false
@@ -108,6 +112,12 @@ export class Outgoing {
     for (const sequence of this.#refused)
       if (sequence <= this.acknowledged) this.#refused.delete(sequence)
     return true
+  }
+
+  /** Keeps the stream's new name on disk: what is spooled is of it, also in the next run. */
+  keepName(): Promise<void> {
+    const { lifetime, spool } = this
+    return spool.rename({ lifetime, sequence: this.#offset, rows: this.#rowsOffset })
   }
 
   /** Blocks up to `sequence` need not be in memory. */
@@ -141,6 +151,7 @@ export class Outgoing {
     this.isKnown = true
   }
 
+  /** Writes into a block which one it is: under a name that may have changed since it was made. */
   #number({ sequence, bytes }: Entry): void {
     const { lifetime, lane } = this
     const number = { agent: this.#agent, lifetime, lane, sequence: sequence - this.#offset }
@@ -159,7 +170,7 @@ export class Outgoing {
       const isFull = parts.length >= REQUEST_BLOCKS || size + bytes.length > REQUEST_BYTES
       if (parts.length > 0 && (isFull || this.isCareful)) break
       const isRefused = this.#refused.has(sequence)
-      if (this.#offset > 0) this.#number(entry)
+      this.#number(entry)
       const part = isRefused ? this.#empty(sequence, rows, bytes) : bytes
       sum += isRefused ? 0 : rows
       parts.push(part)

@@ -1,4 +1,6 @@
 import type { AppendFile, Env, Files } from '../../lib/env.ts'
+import { sentenceOf } from '../../lib/errors.ts'
+import { log } from '../../lib/log.ts'
 import { appendRecord, readRecords } from '../../lib/records.ts'
 import { getWide, setWide, viewOf } from '../../lib/wide.ts'
 
@@ -10,8 +12,14 @@ import { getWide, setWide, viewOf } from '../../lib/wide.ts'
  *
  * "Rows made before it" counts all rows the stream ever had up to this block, lost ones too: so a
  * hole between two blocks is a number of rows, whatever made it.
+ *
+ * Beside it, `<lifetime>-<lane>.renamed` says what the stream is called on the wire since the
+ * server forgot it.
  */
 const HEAD = 24
+const RENAMED = '.renamed'
+/** Failures after which a file will not be read another time either. */
+const LOST: ReadonlySet<unknown> = new Set(['ENOENT', 'EIO'])
 const FILE_BYTES = 8 * 1024 * 1024
 
 /** A numbered block that waits to be acknowledged. */
@@ -29,6 +37,13 @@ export type SpoolStream = {
   readonly fileBytes?: number | undefined
 }
 
+/** A stream's name on the wire, and what its numbers and rows are less by there. */
+export type Renamed = {
+  readonly lifetime: string
+  readonly sequence: number
+  readonly rows: number
+}
+
 type SpoolFile = { readonly path: string; first: number; last: number; bytes: number }
 
 /** The blocks of one stream on disk, oldest file first. */
@@ -41,6 +56,7 @@ export class Spool {
   readonly #files: SpoolFile[] = []
   /** Rows its stream had made up to its last block, of what an earlier run left. */
   made = 0
+  renamed: Renamed | undefined
   #number = 0
   #isWriting = false
   #append: AppendFile | undefined
@@ -83,7 +99,7 @@ export class Spool {
     for (;;) {
       const file = this.#files.at(-1)
       if (!file || file.last !== Number.POSITIVE_INFINITY) return
-      const last = readEntries(this.#env.files, file.path).at(-1)
+      const last = this.#read(file).at(-1)
       if (last) {
         file.last = last.sequence
         this.made = last.before + last.rows
@@ -125,14 +141,16 @@ export class Spool {
     if (file.bytes >= this.#fileBytes) this.#endFile()
   }
 
-  /** The blocks of the first file that has any beyond `acknowledged`; files before it go. */
+  /**
+   * The blocks of the first file that has any beyond `acknowledged`; files before it go, and those
+   * of which nothing can be read.
+   */
   head(acknowledged: number): readonly Entry[] {
     for (;;) {
       const file = this.#files[0]
       if (!file || file.last === 0) return []
       if (file.last > acknowledged) {
-        if (this.#cached?.file !== file)
-          this.#cached = { file, entries: readEntries(this.#env.files, file.path, file.bytes) }
+        if (this.#cached?.file !== file) this.#cached = { file, entries: this.#read(file) }
         const rest = this.#cached.entries.filter(({ sequence }) => sequence > acknowledged)
         if (rest.length > 0) return rest
       }
@@ -151,14 +169,37 @@ export class Spool {
     const isWritten = this.#isWriting && this.#files.length === 2
     if (!file || file.last === 0 || isWritten) return undefined
     let rows = 0
-    for (const entry of readEntries(this.#env.files, file.path, file.bytes)) rows += entry.rows
+    for (const entry of this.#read(file)) rows += entry.rows
     this.#drop(1)
     await this.#env.files.syncDirectory(this.#directory)
     return rows
   }
 
+  /** Resolves once the stream's new name survives a power cut: it may be used then. */
+  async rename(renamed: Renamed): Promise<void> {
+    this.renamed = renamed
+    const bytes = new TextEncoder().encode(JSON.stringify(renamed))
+    await this.#env.files.replace(this.#renamedPath, bytes)
+  }
+
   close(): void {
     this.#endFile()
+    if (this.renamed && this.isEmpty) this.#remove(this.#renamedPath)
+  }
+
+  get #renamedPath(): string {
+    return `${this.#directory}/${this.lifetime}-${this.lane}${RENAMED}`
+  }
+
+  /** What is left of a file: a disk that fails, or who removes it, must not hold up the rest. */
+  #read({ path, bytes }: SpoolFile): Entry[] {
+    try {
+      return readEntries(this.#env.files, path, bytes)
+    } catch (error) {
+      if (!LOST.has((error as { code?: unknown }).code)) throw error
+      log('warn', `Cannot read ${path}: ${sentenceOf(error)}`)
+      return []
+    }
   }
 
   /** The file that is appended to, begun now if there is none. */
@@ -209,7 +250,21 @@ export function findSpools(env: Env, directory: string): Spool[] {
     spool.adopt(`${directory}/${name}`, Number(number), Number(first))
   }
   for (const spool of spools.values()) spool.settle()
+  for (const name of env.files.list(directory))
+    if (name.includes(RENAMED)) findRenamed(env.files, `${directory}/${name}`, spools)
   return [...spools.values()].filter((spool) => !spool.isEmpty)
+}
+
+/** Takes up what the file at `path` says of a stream; it goes where nothing is left of that. */
+function findRenamed(files: Files, path: string, spools: ReadonlyMap<string, Spool>): void {
+  const spool = spools.get(path.slice(path.lastIndexOf('/') + 1, -RENAMED.length))
+  if (!spool || spool.isEmpty) files.remove(path)
+  else
+    try {
+      spool.renamed = JSON.parse(new TextDecoder().decode(files.read(path)))
+    } catch (error) {
+      log('warn', `Cannot read ${path}: ${sentenceOf(error)}`)
+    }
 }
 
 function headOf({ sequence, before, rows }: Entry): Uint8Array {
@@ -222,10 +277,9 @@ function headOf({ sequence, before, rows }: Entry): Uint8Array {
 }
 
 /** The whole blocks of a file, numbered upward; what a failed write left twice is left out. */
-function readEntries(files: Files, path: string, size?: number): Entry[] {
+function readEntries(files: Files, path: string, size: number): Entry[] {
   const entries: Entry[] = []
-  const bytes = files.read(path)
-  readRecords(size === undefined ? bytes : bytes.subarray(0, size), 0, (payload) => {
+  const take = (payload: Uint8Array): boolean => {
     if (payload.length < HEAD) return false
     const view = viewOf(payload)
     const sequence = getWide(view, 0)
@@ -237,6 +291,9 @@ function readEntries(files: Files, path: string, size?: number): Entry[] {
         bytes: payload.subarray(HEAD),
       })
     return true
-  })
+  }
+  // A spoilt block is a hole like any other: its rows are told by the block behind it.
+  const passOver = (): void => undefined
+  readRecords(files.read(path).subarray(0, size), 0, take, passOver)
   return entries
 }

@@ -89,7 +89,7 @@ export class Transport {
     return { disk: this.#diskBytes(), memory: this.#current.memoryBytes }
   }
 
-  /** Takes a block (its bytes are numbered in place) with how many rows it has. */
+  /** Takes a block (its bytes will be numbered in place) with how many rows it has. */
   send(block: Uint8Array, rows: number): void {
     this.counters.in += rows
     const stream = this.#current
@@ -142,7 +142,10 @@ export class Transport {
       const batch = stream.compose()
       if (batch) await this.#exchange(stream, batch)
       else if (stream === this.#current && this.#old.length === 0) break
-      else this.#old = this.#old.filter((old) => old !== stream)
+      else {
+        this.#old = this.#old.filter((old) => old !== stream)
+        stream.spool.close()
+      }
     }
     this.#isSending = false
     if (!this.#isPaused) for (const resolve of this.#flushes.splice(0)) resolve()
@@ -172,32 +175,52 @@ export class Transport {
       this.#away(sentenceOf(error), 0)
       return
     }
-    this.#settle(stream, batch, answer)
+    const progress = progressOf(answer.body)
+    const isAnswer = answer.status === 200 || answer.status === 409
+    if (isAnswer && progress) await this.#progress(stream, batch, progress, answer.status)
+    else this.#refused(stream, batch, answer)
   }
 
-  #settle(stream: Outgoing, batch: Batch, { status, headers, body }: HttpAnswer): void {
-    const progress = progressOf(body)
+  async #progress(
+    stream: Outgoing,
+    batch: Batch,
+    { expected, rows }: Progress,
+    status: number,
+  ): Promise<void> {
+    const before = stream.isKnown ? stream.acknowledged : -1
+    if (!stream.acknowledge(expected, rows)) await this.#forgotten(stream)
+    else if (stream.acknowledged === before) {
+      // To ask at once would be to ask without end.
+      this.#away(`Cannot send to ${this.#origin}: it goes on with block ${expected} for ever`, 0)
+      return
+    } else if (status === 200) this.counters.out += batch.rows
+    stream.isCareful = false
+    this.#isAway = false
+    this.#attempts = 0
+  }
+
+  #refused(stream: Outgoing, batch: Batch, { status, headers }: HttpAnswer): void {
     const isBlock = batch.last === batch.first
-    if ((status === 200 || status === 409) && progress) {
-      if (!stream.acknowledge(progress.expected, progress.rows)) this.#forgotten(stream)
-      else if (status === 200) this.counters.out += batch.rows
-      stream.isCareful = false
-      this.#isAway = false
-      this.#attempts = 0
-    } else if ((status === 400 || status === 413) && !batch.isEmpty && !isBlock)
-      stream.isCareful = true
+    if ((status === 400 || status === 413) && !batch.isEmpty && !isBlock) stream.isCareful = true
     else if ((status === 400 || status === 413) && !batch.isEmpty) {
       log('error', 'Cannot send a block: the server refuses it', { status, rows: batch.rows })
       this.counters.dropped.refused += batch.rows
       stream.refuse(batch.first)
     } else {
       const state = status === 401 ? 'it will not have our token' : `it answered ${status}`
-      const { origin } = new URL(this.#options.serverUrl)
-      this.#away(`Cannot send to ${origin}: ${state}`, Number(headers['retry-after']) || 0)
+      this.#away(`Cannot send to ${this.#origin}: ${state}`, Number(headers['retry-after']) || 0)
     }
   }
 
-  #forgotten({ lifetime, lane }: Outgoing): void {
+  get #origin(): string {
+    return new URL(this.#options.serverUrl).origin
+  }
+
+  async #forgotten(stream: Outgoing): Promise<void> {
+    const { lifetime, lane } = stream
+    await stream.keepName().catch((error: unknown) => {
+      log('warn', `Cannot keep a stream's new name: ${sentenceOf(error)}`)
+    })
     log('warn', 'The server has forgotten what we sent; going on as a new stream', {
       lifetime,
       lane,

@@ -159,6 +159,77 @@ test('Transport goes on as a new stream when the server has forgotten it', async
   ])
 })
 
+test('Transport keeps the new name of a stream the server forgot, for the next run', async () => {
+  const server = new Server()
+  const directory = newDirectory()
+  const first = open(server, directory)
+  for (let i = 0; i < 3; i++) send(first, 3)
+  expect(await first.flush(5000)).toBe(true)
+  server.streams = new Map()
+  server.blocks.length = 0
+  for (let i = 0; i < 2; i++) send(first, 2)
+  expect(await first.flush(5000)).toBe(true)
+  server.isAway = true
+  for (let i = 0; i < 3; i++) send(first, 1)
+  await until(() => first.failures > 0)
+  await first.close()
+  server.isAway = false
+  const second = open(server, directory)
+  expect(await second.flush(5000)).toBe(true)
+  expect(server.blocks.map(({ sequence, rows, dropped }) => [sequence, rows, dropped])).toEqual([
+    [1, 2, 0],
+    [2, 2, 0],
+    [3, 1, 0],
+    [4, 1, 0],
+    [5, 1, 0],
+  ])
+  expect(new Set(server.blocks.map(({ lifetime }) => lifetime)).size).toBe(1)
+  expect(readdirSync(directory)).toEqual([])
+})
+
+test('Transport asks a server that takes nothing again later, not without end', async () => {
+  for (const status of [200, 409]) {
+    const server = new Server()
+    let asked = 0
+    const network = {
+      send: async () => {
+        if (++asked > 50) throw new Error('asked without end')
+        return answerOf(status, { expected: 1, rows: 0 })
+      },
+    }
+    const transport = open(server, newDirectory(), { env: { ...server.env, network } })
+    send(transport, 1)
+    expect(await transport.flush(100)).toBe(false)
+    expect(asked).toBe(1)
+    await transport.close()
+  }
+})
+
+test.each(['spoilt', 'removed'])('Transport counts what is lost with a %s file', async (how) => {
+  const server = new Server()
+  server.isAway = true
+  const directory = newDirectory()
+  const transport = open(server, directory, { fileBytes: 1500 })
+  let sent = 0
+  for (; readdirSync(directory).length < 3; sent++) {
+    send(transport, 1)
+    await until(() => transport.held.memory === 0 || transport.failures === 0)
+  }
+  const path = join(directory, readdirSync(directory)[0]!)
+  const bytes = readFileSync(path)
+  bytes[100]! ^= 1
+  if (how === 'spoilt') writeFileSync(path, bytes)
+  else rmSync(path)
+  server.isAway = false
+  expect(await transport.flush(5000)).toBe(true)
+  const taken = server.blocks.reduce((sum, { rows }) => sum + rows, 0)
+  const lost = server.blocks.reduce((sum, { dropped }) => sum + dropped, 0)
+  expect(taken + lost).toBe(sent)
+  expect(how === 'spoilt' ? lost : Math.min(lost, taken)).toBeGreaterThan(0)
+  if (how === 'spoilt') expect(lost).toBe(1)
+  expect(readdirSync(directory)).toEqual([])
+})
+
 test('Transport reads what another run left, up to a torn end', async () => {
   const server = new Server()
   server.isAway = true
