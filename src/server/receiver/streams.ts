@@ -43,13 +43,15 @@ export class Streams {
     return this.#streams.size
   }
 
-  /** The stream of a block; undefined where there are too many streams to take another. */
+  /**
+   * The stream of a block; undefined where there are too many streams to take another. A new one is
+   * remembered from its first block on: who sends nothing that is taken takes nobody's room.
+   */
   of({ agent, lifetime, lane }: BlockHeader, now: number): Stream | undefined {
-    const key = `${lifetime}/${lane}`
-    const known = this.#streams.get(key)
+    const known = this.#streams.get(keyOf({ lifetime, lane }))
     if (known) return known
-    if (this.#streams.size >= this.#max && !this.#forgetOne(now)) return undefined
-    const stream: Stream = {
+    if (this.#streams.size >= this.#max && !this.#forgotten(now)) return undefined
+    return {
       agent,
       lifetime,
       lane,
@@ -61,12 +63,11 @@ export class Streams {
       droppedWritten: 0,
       lastSeen: now,
     }
-    this.#streams.set(key, stream)
-    return stream
   }
 
   /** Counts a block that was written to the log. */
   write(stream: Stream, { sequence, rows, dropped }: BlockHeader, now: number): void {
+    this.#remember(stream, now)
     stream.written = sequence
     stream.rowsWritten += rows + dropped
     stream.droppedWritten += dropped
@@ -103,7 +104,7 @@ export class Streams {
 
   restore(marks: readonly Mark[]): void {
     for (const mark of marks)
-      this.#streams.set(`${mark.lifetime}/${mark.lane}`, {
+      this.#streams.set(keyOf(mark), {
         ...mark,
         written: mark.synced,
         rowsWritten: mark.rows,
@@ -111,12 +112,24 @@ export class Streams {
       })
   }
 
-  /** Makes room by forgetting the stream that was quiet longest, if that was long. */
-  #forgetOne(now: number): boolean {
-    let oldest: [string, Stream] | undefined
-    for (const entry of this.#streams)
-      if (!oldest || entry[1].lastSeen < oldest[1].lastSeen) oldest = entry
-    if (!oldest || this.#open.has(oldest[1]) || now - oldest[1].lastSeen < IDLE_US) return false
-    return this.#streams.delete(oldest[0])
+  #remember(stream: Stream, now: number): void {
+    const key = keyOf(stream)
+    if (this.#streams.has(key)) return
+    const forgotten = this.#streams.size >= this.#max && this.#forgotten(now)
+    if (forgotten) this.#streams.delete(keyOf(forgotten))
+    this.#streams.set(key, stream)
   }
+
+  /** The stream that was quiet longest, if that was long: it gives way to another. */
+  #forgotten(now: number): Stream | undefined {
+    let oldest: Stream | undefined
+    for (const stream of this.#streams.values())
+      if (!oldest || stream.lastSeen < oldest.lastSeen) oldest = stream
+    if (!oldest || this.#open.has(oldest) || now - oldest.lastSeen < IDLE_US) return undefined
+    return oldest
+  }
+}
+
+function keyOf({ lifetime, lane }: Pick<Stream, 'lifetime' | 'lane'>): string {
+  return `${lifetime}/${lane}`
 }

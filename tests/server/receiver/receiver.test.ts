@@ -139,6 +139,14 @@ describe('Receiver.take', () => {
     expect(statuses).toEqual([200, 200, 503])
   })
 
+  test('remembers no sender of whom it took nothing', async () => {
+    const receiver = await open(newDirectory(), { limits: { streams: 2 } })
+    for (const lifetime of ['1', '2', '3', '4'])
+      expect((await receiver.take(block(7, lifetime))).status).toBe(409)
+    expect(receiver.streams).toEqual([])
+    expect((await receiver.take(block(1, '5'))).status).toBe(200)
+  })
+
   test('seals a segment whose blocks would take too much memory unpacked', async () => {
     const directory = newDirectory()
     const receiver = await open(directory, { limits: { sealMs: 60_000 } })
