@@ -32,6 +32,8 @@ const MINUTE = 60
 const GRACE = 250_000
 /** Seconds, and minutes, that fill at a time; a call of yet another closes the oldest. */
 const OPEN_MAX = 4
+/** No call is so many seconds later than it is. */
+const AHEAD = 2
 /** Points of a second before new ones are folded; a minute has room for so many times more. */
 const KEYS_MAX = 8192
 const MINUTE_KEYS = 4
@@ -199,13 +201,20 @@ class Windows {
     return window
   }
 
-  /** Closes those that ended by `now`, UTC seconds. */
+  /**
+   * Closes those that ended by `now`, UTC seconds, and those that lie ahead of it: the clock was set
+   * back, and they would wait until it is their time again.
+   */
   close(now: number): void {
     while (this.#open.length > 0 && this.#open[0]!.time + this.#length <= now) this.#closeFirst()
+    while ((this.#open.at(-1)?.time ?? now) > now + AHEAD) this.#closeOne(this.#open.pop()!)
   }
 
   #closeFirst(): void {
-    const window = this.#open.shift()!
+    this.#closeOne(this.#open.shift()!)
+  }
+
+  #closeOne(window: Window): void {
     if (window === this.#latest) this.#latest = undefined
     this.#close(window)
     this.#spare.push(window)

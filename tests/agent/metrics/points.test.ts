@@ -253,6 +253,27 @@ test('Points closes the oldest second where calls are of too many', () => {
   ).toBe(46)
 })
 
+test('Points closes what lies ahead when the clock was set back', () => {
+  const moved = { ahead: OFFSET, wall: () => moved.ahead, monotonic: () => 0 }
+  const utc = new Utc(moved)
+  const emitted: string[] = []
+  const points = new Points({
+    utc,
+    emit: ({ table, seconds, time }) => {
+      if (table === 'application_map') emitted.push(`${seconds} ${time - OFFSET / 1e6}`)
+    },
+  })
+  points.call(Object.assign(new Call(), { endTime: 70_400_000 }))
+  points.tick(70_500_000)
+  moved.ahead -= 3_600_000_000
+  utc.measure()
+  points.call(Object.assign(new Call(), { endTime: 70_600_000 }))
+  points.tick(70_700_000)
+  expect(emitted).toEqual(['1 70', '60 40'])
+  points.tick(71_300_000)
+  expect(emitted).toEqual(['1 70', '60 40', '1 -3530'])
+})
+
 test('Points counts a call whose second makes the oldest close', () => {
   const calls = [58, 59, 60, 61, 62].map((second, i) => ({
     ...PLAN,
