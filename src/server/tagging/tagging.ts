@@ -23,7 +23,10 @@ export type TaggingOptions = {
   /** Its own directory, made where it is absent. */
   readonly directory: string
   readonly store: NameStore
-  /** Names that get an id of their own; beyond, a type's names share the name OTHER. */
+  /**
+   * Names that get an id of their own, half of them addresses at most; beyond, a type's names share
+   * the name OTHER.
+   */
   readonly namesMax?: number
 }
 
@@ -31,6 +34,11 @@ export type TaggingOptions = {
 export type Tags = { readonly agentId: number; readonly ids: NameIds }
 
 export const NAMES_TOTAL_MAX = 500_000
+/**
+ * The part of them that addresses take at most: a server of the internet meets one a client, and
+ * processes, hosts and agents need names still.
+ */
+const ADDRESSES_SHARE = 0.5
 const INSERT_NAMES_MAX = 50_000
 
 /**
@@ -47,6 +55,7 @@ export class Tagging {
   readonly #namesMax: number
   readonly #ids = new Map<string, number>()
   readonly #byId = new Map<number, NumberedName>()
+  #addresses = 0
   #next = 1
   /** Given, and not yet synced in the id log; and there, but not yet in the store. */
   #unlogged: NumberedName[] = []
@@ -115,7 +124,7 @@ export class Tagging {
     const identity = identityOf(name)
     const known = this.#ids.get(identity)
     if (known !== undefined) return known
-    if (this.#ids.size >= this.#namesMax && name.key !== OTHER) {
+    if (this.#isFullFor(name) && name.key !== OTHER) {
       this.counters.dropped.full++
       return this.#idOf({ ...NOBODY, type: name.type, key: OTHER, name: OTHER })
     }
@@ -127,7 +136,13 @@ export class Tagging {
     return numbered.id
   }
 
+  #isFullFor({ type }: Name): boolean {
+    if (this.#ids.size >= this.#namesMax) return true
+    return type === NAME_TYPE.ip && this.#addresses >= this.#namesMax * ADDRESSES_SHARE
+  }
+
   #know(name: NumberedName): void {
+    if (name.type === NAME_TYPE.ip && !this.#byId.has(name.id)) this.#addresses++
     this.#byId.set(name.id, name)
     this.#ids.set(identityOf(name), name.id)
     this.#next = Math.max(this.#next, name.id + 1)

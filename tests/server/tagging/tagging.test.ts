@@ -126,3 +126,16 @@ test('Tagging.resolve gives names beyond its bound one id a type, and counts the
   expect(tagging.counters.dropped.full).toBe(100)
   expect(await instances(tagging, nginx)).toEqual([0, first!])
 })
+
+test('Tagging.resolve leaves room for processes and hosts, however many addresses there are', async () => {
+  const store = new Names()
+  const directory = newDirectory()
+  const first = await Tagging.open({ env, directory, store, namesMax: 20 })
+  const addresses = Array.from({ length: 50 }, (_, i) => nameOf(NAME_TYPE.ip, `10.0.1.${i}`))
+  expect(new Set((await instances(first, ...addresses)).slice(1)).size).toBe(11)
+  first.close()
+  const tagging = await Tagging.open({ env, directory, store, namesMax: 20 })
+  const [, one, two, other] = await instances(tagging, nginx, redis, address)
+  expect([one, two].map((id) => store.rows.get(id!)!.name)).toEqual(['nginx', 'redis'])
+  expect(store.rows.get(other!)!.name).toBe(OTHER)
+})
