@@ -11,6 +11,8 @@ import { Messages } from './replay-messages.ts'
 
 /** How often the rooms are told that time passes, in µs of the capture's own time. */
 const TICK = 10_000
+/** Packets are hardly captured so much out of order: a section that was taken before follows. */
+const BACK = 1_000_000
 /** After so many packets whoever else wants to run may: a Ctrl-C, above all. */
 const TURN = 16_384
 
@@ -58,7 +60,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
   let next = 0
   while (stop?.aborted !== true && file.next()) {
     const { time } = file.packet
-    if (time >= next) {
+    if (time >= next || time < next - TICK - BACK) {
       next = time + TICK
       packets.flush()
       pipeline.tick(time)
@@ -75,7 +77,13 @@ export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
   file.close()
   return {
     packets: packets.counters.in,
-    problem: file.problem,
+    problem: file.problem || unread(path, packets),
     samples: [...samplesOf(packets.counters), ...pipeline.samples()],
   }
+}
+
+/** A sentence that says why nothing at all was read; empty: something was. */
+function unread(path: string, { counters, unknownLink }: PacketSegments): string {
+  if (counters.in === 0 || counters.dropped.link < counters.in) return ''
+  return `Cannot read ${path}: its packets are of link type ${unknownLink}, which is not known here`
 }

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { replay } from '../../src/agent/replay.ts'
 import { CALL_TEXTS, CALL_TYPE, type Call } from '../../src/model/call.ts'
+import { STATUS } from '../../src/model/message.ts'
 import { writeCapture } from '../bench/replay-capture.ts'
+import { ethernet, ip4, pcap, udp } from './capture/pcap-writer.ts'
 
 const PCAP = join(import.meta.dir, '../../../shared/pcap')
 const isThere = existsSync(PCAP)
@@ -181,4 +183,36 @@ test('Replay reads calls as they were asked where the file is larger than its bu
     },
   })
   expect(right).toBe(written)
+})
+
+test('Replay lets time pass in what was captured before, and follows in the file', async () => {
+  const path = join(directory, 'back.pcap')
+  const [client, server] = ['10.0.0.1:5353', '10.0.0.3:53']
+  const ask = (id: number): Uint8Array => {
+    const question = `\0${String.fromCharCode(id)}\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01`
+    const payload = udp(client, server, question)
+    return ethernet(ip4({ from: client, to: server, protocol: 17, payload }))
+  }
+  const start = 1_000_000_000_000_000
+  const at = (second: number, id: number) => ({ time: start + second * 1e6, frame: ask(id) })
+  const late = { time: start + 1016e6, frame: new Uint8Array(14) }
+  writeFileSync(path, pcap([at(1000, 1), late, at(0, 2), at(20, 3)]))
+  const statuses: [number, number][] = []
+  await replay({ path, onCall: ({ requestId, status }) => statuses.push([requestId, status]) })
+  expect(statuses).toEqual([
+    [1, STATUS.timeout],
+    [2, STATUS.timeout],
+    [3, STATUS.unknown],
+  ])
+})
+
+test('Replay says so where no packet is of a link that it knows', async () => {
+  const path = join(directory, 'wireless.pcap')
+  const records = [{ time: 1, frame: new Uint8Array(60) }]
+  writeFileSync(path, pcap(records, { link: 105 }))
+  expect((await replay({ path })).problem).toBe(
+    `Cannot read ${path}: its packets are of link type 105, which is not known here`,
+  )
+  writeFileSync(path, pcap(records))
+  expect((await replay({ path })).problem).toBe('')
 })

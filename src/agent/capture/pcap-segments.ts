@@ -59,6 +59,8 @@ export class PacketSegments {
       'closed',
     ],
   )
+  /** Link type of the last packet that was not read for it, or -1. */
+  unknownLink = -1
   readonly #sink: SegmentSink
   readonly #ip = new IpReader()
   readonly #flows = new PacketFlows()
@@ -82,6 +84,7 @@ export class PacketSegments {
       this.#closeDue(packet.time)
     const wrong = this.#ip.read(packet) || this.#transport(this.#ip.datagram)
     if (wrong) counters.dropped[wrong]++
+    if (wrong === 'link') this.unknownLink = packet.link
     counters.dropped.fragments = this.#ip.fragments.dropped
   }
 
