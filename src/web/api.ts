@@ -18,12 +18,13 @@ export type Loaded<T> = {
 }
 
 const TOKEN_KEY = 'metaflow.token'
-/** Set when the server wants a token: the page asks for it. */
-export const tokenWanted: Signal<boolean> = signal(false)
+/** Set when the server wants a token, or another than it was given: the page asks for it. */
+export const tokenWanted: Signal<'' | 'one' | 'another'> = signal('')
 
 export function setToken(token: string): void {
-  sessionStorage.setItem(TOKEN_KEY, token)
-  tokenWanted.value = false
+  // A header carries nothing else, and no token has more.
+  sessionStorage.setItem(TOKEN_KEY, token.replace(/[^!-~]/g, ''))
+  tokenWanted.value = ''
 }
 
 /** Answers the rows of `sql`, or throws an Error with the server's sentence. */
@@ -44,7 +45,7 @@ export async function fetchJson(path: string, stop: AbortSignal, body?: object):
   const response = await fetch(path, init).catch((cause: Error) => {
     throw stop.aborted ? cause : new Error('Cannot reach the server: it does not answer', { cause })
   })
-  if (response.status === 401) tokenWanted.value = true
+  if (response.status === 401) tokenWanted.value = token ? 'another' : 'one'
   const text = await response.text()
   if (!response.ok) throw new Error(sentenceOf(text, response.status))
   return JSON.parse(text)

@@ -36,8 +36,30 @@ export function duration(us: number): string {
   return `${(us / 1e6).toFixed(us < 1e7 ? 2 : 1)} s`
 }
 
+const MINUTE = 60
+const DAY = 86_400
+
+/** What stands at the ticks of a time axis, s since 1970: times, and days where they begin. */
+export function tickLabels(ticks: readonly number[]): string[] {
+  const step = ticks.length > 1 ? ticks[1]! - ticks[0]! : MINUTE
+  return ticks.map((seconds) => {
+    const date = new Date(seconds * 1000)
+    const time = date.toTimeString().slice(0, step < MINUTE ? 8 : 5)
+    return step >= DAY || time === '00:00' ? date.toLocaleDateString('sv').slice(5) : time
+  })
+}
+
+/** A moment (µs since 1970) by the reader's clock, with its day where that is not today. */
+export function moment(us: number): string {
+  const date = new Date(us / 1000)
+  const time = `${date.toTimeString().slice(0, 8)}.${String(date.getMilliseconds()).padStart(3, '0')}`
+  if (date.toDateString() === new Date().toDateString()) return time
+  return `${date.toLocaleDateString('sv').slice(5)} ${time}`
+}
+
 export function rate(perSecond: number): string {
   if (perSecond === 0) return '0'
+  if (perSecond < 0.01) return '< 0.01'
   if (perSecond < 10) return perSecond.toFixed(2)
   if (perSecond < 100) return perSecond.toFixed(1)
   return count(perSecond)
@@ -53,6 +75,7 @@ export function count(n: number): string {
 export function percent(part: number, whole: number): string {
   if (whole === 0) return '–'
   const share = (100 * part) / whole
+  if (share > 0 && share < 0.01) return '< 0.01 %'
   return share === 0 ? '0 %' : `${share < 1 ? share.toFixed(2) : share.toFixed(1)} %`
 }
 

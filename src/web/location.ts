@@ -1,4 +1,5 @@
 import { type Signal, signal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
 
 /** The address is the page's state: every view can be shared as a link. */
 export type Place = { readonly path: string; readonly params: URLSearchParams }
@@ -29,10 +30,23 @@ export function hrefOf(path: string, params: Readonly<Record<string, string | nu
 /** A click on a link of ours (of HTML or SVG), without a reload; other clicks are the browser's. */
 export function follow(event: MouseEvent): void {
   const href = (event.target as Element).closest('a')?.getAttribute('href')
-  if (!href?.startsWith('/') || event.ctrlKey || event.metaKey || event.shiftKey) return
+  const isOther = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey
+  if (!href?.startsWith('/') || isOther) return
   event.preventDefault()
+  const { path } = place.value
   history.pushState(null, '', href)
   place.value = read()
+  if (place.value.path === path) return
+  // As after a reload: at the top, and whoever listens to the page hears the new view.
+  scrollTo(0, 0)
+  document.querySelector('main')?.focus({ preventScroll: true })
+}
+
+/** Names the page in tabs, bookmarks and the history. */
+export function useTitle(title: string): void {
+  useEffect(() => {
+    document.title = `${title} – MetaFlow`
+  }, [title])
 }
 
 function read(): Place {

@@ -1,6 +1,7 @@
 import { render, type VNode } from 'preact'
 import { setToken, tokenWanted } from './api.ts'
-import { follow, hrefOf, place, set } from './location.ts'
+import { follow, hrefOf, place, set, useTitle } from './location.ts'
+import { Problem } from './parts/states.tsx'
 import { currentRange, RANGES } from './range.ts'
 import { Calls } from './views/calls.tsx'
 import { ServiceMap } from './views/map.tsx'
@@ -48,15 +49,18 @@ function App(): VNode {
           ))}
         </select>
       </header>
-      <main>{tokenWanted.value ? <TokenForm /> : <View path={path} />}</main>
+      <main tabIndex={-1}>{tokenWanted.value ? <TokenForm /> : <View path={path} />}</main>
     </div>
   )
 }
 
 function View({ path }: { readonly path: string }): VNode {
-  const service = /^\/service\/(\d+)$/.exec(path)
+  const service = /^\/service\/(\d{1,10})$/.exec(path)
+  const found = VIEWS.find((view) => view.path === path)
+  // A service's own name is known later.
+  useTitle(found?.title ?? (service ? 'Service' : 'No such page'))
+  const Found = found?.view
   if (service) return <Service key={path} id={Number(service[1])} />
-  const Found = VIEWS.find((view) => view.path === path)?.view
   if (Found) return <Found key={path} />
   return (
     <div class="empty">
@@ -76,6 +80,7 @@ function TokenForm(): VNode {
       }}
     >
       <h2>This server wants a token</h2>
+      {tokenWanted.value === 'another' && <Problem sentence="It does not take this one" />}
       <p>It is the value of the server's setting token. It is kept until this tab is closed.</p>
       <input name="token" type="password" aria-label="Token" autocomplete="off" />
       <button type="submit">Go on</button>

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { missing, peer } from '../peers/peers.ts'
+import { until } from '../until.ts'
 import { type Site, shop, startSite } from './site.ts'
 
 const reason = missing('chromium')
@@ -106,6 +107,81 @@ describe.skipIf(reason !== '')('the page', () => {
     await page.waitForSelector('text=Requests and errors')
   })
 
+  test('of one that nobody calls, and of one that is not observed, a service page tells what is known', async () => {
+    await open('/service/1', shop)
+    await page.waitForSelector('h1:has-text("web")')
+    expect(await page.locator('.u-wrap').count()).toBe(0)
+    expect(await page.textContent('section:has(h2:text-is("Calls"))')).toContain('shop')
+    await page.click('a:has-text("shop")')
+    await page.waitForSelector('h1:has-text("shop")')
+    await page.click('a:has-text("store")')
+    await page.waitForSelector('h1:has-text("store")')
+    expect(await page.locator('.u-wrap').count()).toBe(2)
+    expect(await page.textContent('section:has(h2:has-text("Called by"))')).toContain('shop')
+    expect(complaints).toEqual([])
+  })
+
+  test('rates are over the time that has points, however long the range and its bins', async () => {
+    await open('/?range=604800', (sql) => {
+      const now = 1_795_500_604
+      const t = Math.floor((now - 604) / 7200) * 7200
+      if (!sql.includes('AS t,') || sql.includes('groupArray')) return shop(sql)
+      return {
+        columns: ['t', 'requests', 'errors', 'first', 'now'],
+        values: [[t, 225, 15, now - 604, now]],
+      }
+    })
+    await page.waitForSelector('text=store')
+    // 225 requests in 10 minutes, which are a small part of the range, and of its one bin.
+    expect(await page.textContent('.tile:has-text("Requests / s")')).toContain('0.38')
+    expect(await page.getAttribute('.chart [role=img]', 'aria-label')).toContain('requests 0.38')
+  })
+
+  test('each view has a title, and a new one begins at its top', async () => {
+    await open('/', (sql) => {
+      const { columns, values } = shop(sql)
+      if (!columns.includes('protocols')) return { columns, values }
+      const many = Array.from({ length: 60 }, (_, id) => [id + 9, `s-${id}`, [20], 1, 0, {}])
+      return { columns, values: [...values, ...many] }
+    })
+    await page.waitForSelector('text=s-59')
+    expect(await page.title()).toBe('Services – MetaFlow')
+    await page.click('a:has-text("s-59")')
+    await page.goBack()
+    await page.click('a:has-text("store")')
+    await page.waitForSelector('h1:has-text("store")')
+    expect(await page.title()).toBe('store – MetaFlow')
+    expect(await page.evaluate('scrollY')).toBe(0)
+    expect(await page.evaluate('document.activeElement.localName')).toBe('main')
+  })
+
+  test('names are shown as they are, and run nothing', async () => {
+    const name = `"><img src=x onerror="document.title='broken'">${'long'.repeat(40)}`
+    for (const path of ['/', '/map', '/service/2', '/calls']) {
+      await open(path, (sql) => {
+        const { columns, values } = shop(sql)
+        const rename = (cell: unknown): unknown => (cell === 'shop' ? name : cell)
+        return { columns, values: values.map((row) => row.map(rename)) }
+      })
+      await page.waitForSelector(path === '/map' ? '.node' : 'text=onerror')
+      expect(await page.locator('main img').count()).toBe(0)
+      expect(await page.title()).not.toContain('broken –')
+      expect(complaints).toEqual([])
+    }
+  })
+
+  test('the map tells in its box what a service asks of itself', async () => {
+    await open('/map', (sql) => {
+      const { columns, values } = shop(sql)
+      if (!columns.includes('from_id')) return { columns, values }
+      const itself = [2, 'shop', 2, 'shop', 20, 's-p', 500, 5, ...values[0]!.slice(8)]
+      return { columns, values: [...values, itself] }
+    })
+    await page.waitForSelector('.node')
+    expect(await page.locator('.edge').count()).toBe(2)
+    expect(await page.textContent('.node:has-text("shop") .failing')).toBe('itself: HTTP 5.00/s')
+  })
+
   test('the map draws each edge once, as the server counts it', async () => {
     await open('/map', shop)
     await page.waitForSelector('.node')
@@ -127,39 +203,76 @@ describe.skipIf(reason !== '')('the page', () => {
     await page.click('.scroll tbody tr:first-child')
     await page.waitForSelector('.detail dd:has-text("/cart/7?x=<b>")')
     expect(page.url()).toContain('call=7-1795500000123456-s-p')
+    expect(await page.textContent('.detail dl')).toContain('response_duration1234 µs')
     expect(await page.locator('.detail b').count()).toBe(0)
     await page.click('.detail [aria-label=Close]')
     await page.waitForSelector('.detail', { state: 'detached' })
   })
 
+  test('calls that came at once are told apart, and opened by key', async () => {
+    await open('/calls', (sql) => {
+      const { columns, values } = shop(sql)
+      const at = columns.indexOf('req_tcp_seq')
+      if (at < 0) return { columns, values }
+      return { columns, values: [100, 124, 148].map((seq) => values[0]!.with(at, seq)) }
+    })
+    await page.waitForSelector('tbody tr')
+    expect(await page.locator('tbody tr').count()).toBe(3)
+    await page.locator('tbody tr:nth-child(2) a').focus()
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('.detail dd')
+    expect(await page.locator('tr.selected').count()).toBe(1)
+    expect(site.asked.filter((sql) => sql.endsWith('LIMIT 1')).at(-1)).toContain(
+      'request_id IS NULL\n    AND req_tcp_seq = 124 AND resp_tcp_seq = 900',
+    )
+    await page.goBack()
+    await page.waitForSelector('.detail', { state: 'detached' })
+  })
+
+  test('says where filters leave nothing, and leads back to all calls', async () => {
+    await open('/calls?service=nobody&slower=1e999', () => ({ columns: [], values: [] }))
+    await page.waitForSelector('text=No call like this in this time')
+    expect(site.asked.at(-1)).not.toContain('Infinity')
+    await page.click('a:has-text("at all calls")')
+    await page.waitForSelector('text=No calls in this time')
+  })
+
   test("MetaFlow's own page tells agents, costs and losses", async () => {
     await open('/metaflow', shop)
     await page.waitForSelector('text=No agent has reported yet')
-    await fetch(`${site.url}/v1/agents/status`, {
+    const report = (id: string, host: string, lost: number) => ({
       method: 'POST',
       body: JSON.stringify({
-        agent: '0'.repeat(32),
-        host: 'north',
+        agent: id.repeat(32),
+        host,
         family: 'socket',
         version: '1',
         startedAt: Date.now() - 10_000,
         cpuSeconds: 1,
         memoryBytes: 1e8,
         samples: [
-          { name: 'capture_dropped_total', help: 'h', labels: { why: 'ring_full' }, value: 12 },
+          { name: 'capture_dropped_total', help: 'h', labels: { why: 'ring_full' }, value: lost },
           { name: 'flow_dropped_total', help: 'h', labels: { why: 'muted' }, value: 5 },
           { name: 'protocols_tls_connections_total', help: 'h', labels: {}, value: 3 },
         ],
       }),
     })
-    await page.waitForSelector('text=north')
-    expect(await page.textContent('.tile:has-text("Dropped")')).toContain('12')
-    expect(await page.textContent('.tile:has-text("TLS")')).toContain('3')
-    expect(await page.textContent('section:has(h2:has-text("Losses"))')).toContain('ring_full')
+    await fetch(`${site.url}/v1/agents/status`, report('0', 'north', 12))
+    await fetch(`${site.url}/v1/agents/status`, report('1', 'south', 30))
+    await page.waitForSelector('text=south')
+    expect(await page.textContent('.tile:has-text("Dropped")')).toContain('42')
+    expect(await page.textContent('.tile:has-text("TLS")')).toContain('6')
+    // All agents count the same things: one row for each, with their sum.
+    expect(await page.textContent('section:has(h2:has-text("Losses")) tbody')).toBe(
+      'capture_dropped_totalwhy ring_full42',
+    )
   })
 
   test('asks for the token of a server that wants one', async () => {
     await open('/', shop, 'secret')
+    await page.fill('input[name=token]', 'wrong 密')
+    await page.click('button:has-text("Go on")')
+    await page.waitForSelector('text=It does not take this one')
     await page.fill('input[name=token]', 'secret')
     await page.click('button:has-text("Go on")')
     await page.waitForSelector('text=store')
@@ -170,6 +283,27 @@ describe.skipIf(reason !== '')('the page', () => {
     await page.emulateMedia({ colorScheme: 'dark' })
     await page.setViewportSize({ width: 390, height: 800 })
     await page.waitForSelector('text=store')
-    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390)
+    for (const path of ['/', '/map', '/calls', '/service/2', '/metaflow']) {
+      await page.goto(site.url + path)
+      await page.waitForSelector('.card')
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390)
+    }
+    await page.goto(`${site.url}/calls`)
+    await page.click('tbody tr:first-child td:nth-child(2)')
+    await page.waitForSelector('.detail dd')
+    const { y, height } = (await page.locator('.detail').boundingBox())!
+    expect(y + height).toBeLessThanOrEqual(800)
+  })
+
+  test('charts follow when light turns dark', async () => {
+    await open('/', shop)
+    await page.emulateMedia({ colorScheme: 'light' })
+    await page.waitForSelector('.u-wrap canvas')
+    // The chart's own words: their colour is given once, when it is made.
+    const marker = (): Promise<unknown> =>
+      page.evaluate("document.querySelector('.u-series:nth-child(2) .u-marker').style.borderColor")
+    const light = await marker()
+    await page.emulateMedia({ colorScheme: 'dark' })
+    await until(async () => (await marker()) !== light, 5)
   })
 })

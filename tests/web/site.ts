@@ -59,50 +59,56 @@ export function startSite(token?: string): Site {
 }
 
 const HISTOGRAM = { '-320': 50, '-220': 45, '-100': 5 }
-const now = (): number => Math.floor(Date.now() / 1000 / 5) * 5
+/** Three bins of 5 s, all of it settled: what is younger than 4 s is not. */
+const TIMES = [1_795_500_000, 1_795_500_005, 1_795_500_010]
+const NOW = 1_795_500_019
+
+/** Who calls whom; of the store only its client is observed. */
+function edgesOf(sql: string): Canned {
+  const seen = [NOW - 104, NOW, HISTOGRAM] as const
+  const edges: unknown[][] = [
+    [1, 'web', 2, 'shop', 20, 's-p', 1000, 100, ...seen],
+    [1, 'web', 2, 'shop', 20, 'c-p', 999, 99, ...seen],
+    [2, 'shop', 3, 'store', 80, 'c-p', 500, 0, ...seen],
+  ]
+  const [, id] = /auto_instance_id_0 = (\d+)/.exec(sql) ?? []
+  return {
+    columns: [
+      ...['from_id', 'from_name', 'to_id', 'to_name', 'protocol', 'observation_point'],
+      ...['requests', 'errors', 'first', 'now', 'histogram'],
+    ],
+    values: edges.filter(([from, , to]) => !id || from === Number(id) || to === Number(id)),
+  }
+}
+
+/** A service's bins: `shop` is observed, of `store` its client tells, nobody calls `web`. */
+function binsOf(sql: string): Canned {
+  const isTold = sql.includes('auto_instance_id = 2') || sql.includes('auto_instance_id_1 = 3')
+  return {
+    columns: [
+      ...['t', 'client_errors', 'server_errors', 'requests', 'errors', 'histogram'],
+      ...['first', 'now'],
+    ],
+    values: isTold ? TIMES.map((t) => [t, 1, 2, 50, 3, HISTOGRAM, t, NOW]) : [],
+  }
+}
 
 /** Two services: `shop` is asked by `web` and asks `store`; one request in ten fails. */
 export function shop(sql: string): Canned {
-  if (sql.includes('application_map'))
-    return sql.includes('from_id')
-      ? {
-          columns: [
-            'from_id',
-            'from_name',
-            'to_id',
-            'to_name',
-            'protocol',
-            'observation_point',
-            'requests',
-            'errors',
-            'first',
-            'last',
-            'histogram',
-          ],
-          values: [
-            [1, 'web', 2, 'shop', 20, 's-p', 1000, 100, now() - 99, now(), HISTOGRAM],
-            [1, 'web', 2, 'shop', 20, 'c-p', 999, 99, now() - 99, now(), HISTOGRAM],
-            [2, 'shop', 3, 'store', 80, 'c-p', 500, 0, now() - 99, now(), HISTOGRAM],
-          ],
-        }
-      : {
-          columns: ['id', 'name', 'protocol', 'requests', 'errors', 'histogram'],
-          values: sql.includes("'s-p'")
-            ? [[1, 'web', 20, 1000, 100, HISTOGRAM]]
-            : [[3, 'store', 80, 500, 0, HISTOGRAM]],
-        }
-  if (sql.includes('AS t,') && sql.includes('client_errors'))
+  if (sql.includes('from_id')) return edgesOf(sql)
+  if (sql.includes('client_errors')) return binsOf(sql)
+  if (sql.includes('groupArray'))
     return {
-      columns: ['name', 't', 'client_errors', 'server_errors', 'requests', 'errors', 'histogram'],
-      values: [0, 5, 10].map((at) => ['shop', now() - 20 + at, 1, 2, 50, 3, HISTOGRAM]),
+      columns: ['id', 'times', 'counts'],
+      values: [
+        [2, TIMES, [50, 50, 50]],
+        [3, TIMES, [25, 25, 25]],
+      ],
     }
   if (sql.includes('AS t,'))
     return {
-      columns: ['id', 't', 'requests', 'errors'],
-      values: [0, 5, 10].flatMap((at) => [
-        [2, now() - 20 + at, 50, 5],
-        [3, now() - 20 + at, 25, 0],
-      ]),
+      columns: ['t', 'requests', 'errors', 'first', 'now'],
+      values: TIMES.map((t) => [t, 75, 5, t, NOW]),
     }
   if (sql.includes('endpoint AS name'))
     return {
@@ -111,24 +117,29 @@ export function shop(sql: string): Canned {
     }
   if (sql.includes('flow_metrics'))
     return {
-      columns: ['id', 'name', 'protocol', 'requests', 'errors', 'histogram'],
+      columns: ['id', 'name', 'protocols', 'requests', 'errors', 'histogram'],
       values: [
-        [2, 'shop', 20, 150, 15, HISTOGRAM],
-        [3, 'store', 80, 75, 0, HISTOGRAM],
+        [2, 'shop', [20], 150, 15, HISTOGRAM],
+        [3, 'store', [80], 75, 0, HISTOGRAM],
       ],
     }
   if (sql.includes('LIMIT 1'))
     if (!sql.includes('LIMIT 200'))
       return {
-        columns: ['auto_instance_0', 'request_resource', 'response_code', 'l7_protocol'],
-        values: [['web', '/cart/7?x=<b>', 500, 20]],
+        columns: [
+          ...['auto_instance_0', 'request_resource', 'response_code', 'l7_protocol'],
+          'response_duration',
+        ],
+        values: [['web', '/cart/7?x=<b>', 500, 20, 1234]],
       }
   return {
     columns: [
-      'start_time',
-      'start_us',
+      'at',
+      'at_us',
       'flow_id',
       'request_id',
+      'req_tcp_seq',
+      'resp_tcp_seq',
       'observation_point',
       'type',
       'client',
@@ -149,6 +160,8 @@ export function shop(sql: string): Canned {
         1_795_500_000_123_456,
         7,
         null,
+        100,
+        900,
         's-p',
         2,
         'web',
@@ -168,6 +181,8 @@ export function shop(sql: string): Canned {
         1_795_500_000_100_000,
         8,
         null,
+        100,
+        0,
         's-p',
         0,
         'web',

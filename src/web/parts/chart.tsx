@@ -1,6 +1,9 @@
+import { signal } from '@preact/signals'
 import type { VNode } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
+import { moment, tickLabels } from '../figures.ts'
+import type { Bin, Range } from '../range.ts'
 
 export type Series = {
   readonly label: string
@@ -11,21 +14,38 @@ export type Series = {
 }
 
 const HEIGHT = 180
+/** Fewer bins make no line: they are shown as dots, and where they lie in the whole range. */
+const LINE_BINS_MIN = 3
 
-/** Series over time. `times` are seconds; `format` writes a value with its unit. */
+/** A canvas does not follow the style sheet: it is drawn anew when light turns dark. */
+const dark = matchMedia('(prefers-color-scheme: dark)')
+const isDark = signal(dark.matches)
+dark.addEventListener('change', ({ matches }) => {
+  isDark.value = matches
+})
+
+/** Series over the bins of a range that ends at `until`; `format` writes a value with its unit. */
 export function Chart(props: {
   readonly title: string
-  readonly times: readonly number[]
+  readonly bins: readonly Bin[]
+  readonly until: number
+  readonly range: Range
   readonly series: readonly Series[]
   readonly format: (value: number) => string
 }): VNode {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
+  const latest = useRef(props)
+  latest.current = props
   const names = props.series.map((series) => series.label).join()
 
   useEffect(() => {
     const element = box.current!
-    const chart = new uPlot(optionsOf(props, element), dataOf(props), element)
+    const chart = new uPlot(
+      optionsOf(() => latest.current, element),
+      dataOf(props),
+      element,
+    )
     plot.current = chart
     const observer = new ResizeObserver(() =>
       chart.setSize({ width: element.clientWidth, height: HEIGHT }),
@@ -35,13 +55,13 @@ export function Chart(props: {
       observer.disconnect()
       chart.destroy()
     }
-  }, [names])
+  }, [names, isDark.value])
   useEffect(() => plot.current?.setData(dataOf(props)))
 
   return (
     <figure class="card chart">
       <figcaption>{props.title}</figcaption>
-      <div ref={box} />
+      <div ref={box} role="img" aria-label={spoken(props)} />
     </figure>
   )
 }
@@ -49,8 +69,9 @@ export function Chart(props: {
 /** A small line without axes, `values` from old to new. */
 export function Sparkline({ values }: { readonly values: readonly number[] }): VNode {
   const top = Math.max(...values, 1e-9)
-  const step = 100 / Math.max(values.length - 1, 1)
-  const points = values.map((value, at) => `${at * step},${22 - (20 * value) / top}`).join(' ')
+  const shown = values.length === 1 ? [...values, ...values] : values
+  const step = 100 / Math.max(shown.length - 1, 1)
+  const points = shown.map((value, at) => `${at * step},${22 - (20 * value) / top}`).join(' ')
   return (
     <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
       <polyline points={points} />
@@ -60,11 +81,23 @@ export function Sparkline({ values }: { readonly values: readonly number[] }): V
 
 type Props = Parameters<typeof Chart>[0]
 
-function dataOf({ times, series }: Props): uPlot.AlignedData {
-  return [times as number[], ...series.map(({ values }) => values as (number | null)[])]
+function dataOf({ bins, series }: Props): uPlot.AlignedData {
+  const times = bins.map(({ start }) => start)
+  return [times, ...series.map(({ values }) => values as (number | null)[])]
 }
 
-function optionsOf({ series, format }: Props, element: HTMLElement): uPlot.Options {
+/** The latest of each series, for whom the picture says nothing. */
+function spoken({ title, series, format }: Props): string {
+  const latest = series.map(({ label, values }) => {
+    const value = values.at(-1)
+    return `${label} ${value == null ? 'none' : format(value)}`
+  })
+  return `${title}, latest: ${latest.join(', ')}`
+}
+
+function optionsOf(latest: () => Props, element: HTMLElement): uPlot.Options {
+  const { series, format } = latest()
+  const isLine = (): boolean => latest().bins.length >= LINE_BINS_MIN
   const axis: uPlot.Axis = {
     stroke: colour('faint'),
     grid: { stroke: colour('line'), width: 1 },
@@ -76,16 +109,31 @@ function optionsOf({ series, format }: Props, element: HTMLElement): uPlot.Optio
     height: HEIGHT,
     cursor: { sync: { key: 'time' }, points: { size: 5 } },
     legend: { live: true },
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => format(tick)) }],
+    scales: {
+      x: {
+        range: (_, first, last) => {
+          const { until, range } = latest()
+          return isLine() ? [first, last] : [until - range.seconds, until]
+        },
+      },
+      y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
+    },
+    axes: [
+      {
+        ...axis,
+        space: 64,
+        values: (_, ticks) => tickLabels(ticks),
+      },
+      { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => format(tick)) },
+    ],
     series: [
-      { value: (_, time) => (time == null ? '–' : new Date(time * 1000).toLocaleTimeString()) },
+      { value: (_, time) => (time == null ? '–' : moment(time * 1e6).slice(0, -'.000'.length)) },
       ...series.map((one) => ({
         label: one.label,
         stroke: colour(one.colour),
         width: 1.5,
         ...(one.fill ? { fill: tint(one.colour) } : {}),
-        points: { show: false },
+        points: { show: () => !isLine() },
         value: (_: uPlot, value: number | null) => (value == null ? '–' : format(value)),
       })),
     ],

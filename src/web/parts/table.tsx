@@ -51,7 +51,7 @@ export function Table<T>(props: {
             <tr
               key={props.keyOf(row)}
               class={props.selected === props.keyOf(row) ? 'selected' : ''}
-              onClick={() => props.onRow?.(row)}
+              onClick={(event) => isLink(event.target) || props.onRow?.(row)}
             >
               {fields.map((f) => (
                 <td key={f.title} class={f.numeric ? 'num' : ''}>
@@ -64,6 +64,11 @@ export function Table<T>(props: {
       </table>
     </div>
   )
+}
+
+/** A click on a link is the link's alone. */
+function isLink(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest('a') !== null
 }
 
 function sorted<T>(rows: readonly T[], by: (row: T) => number | string, sign: number): T[] {

@@ -2,14 +2,16 @@ import type { VNode } from 'preact'
 import { ENUMS } from '../../model/tables/enums.ts'
 import { l7FlowLog } from '../../model/tables/l7-flow-log.ts'
 import { literal, query, type Row, usePolled } from '../api.ts'
-import { duration } from '../figures.ts'
-import { place, set } from '../location.ts'
+import { duration, moment } from '../figures.ts'
+import { hrefOf, place, set } from '../location.ts'
 import { Show } from '../parts/states.tsx'
 import { type Field, Table } from '../parts/table.tsx'
 import { currentRange } from '../range.ts'
 import { NoCalls } from './services.tsx'
 
 const LIMIT = 200
+/** A greater number in a filter is none. */
+const NUMBER_MAX = 1e12
 
 /** Recent calls: which requests failed or were slow? Filter and selection stand in the address. */
 export function Calls(): VNode {
@@ -24,7 +26,11 @@ export function Calls(): VNode {
       <Filters />
       <div class={selected ? 'with-detail' : ''}>
         <section class="card">
-          <Show data={data} isEmpty={(rows) => rows.length === 0} empty={<NoCalls />}>
+          <Show
+            data={data}
+            isEmpty={(rows) => rows.length === 0}
+            empty={condition ? <NoMatch /> : <NoCalls />}
+          >
             {(rows) => (
               <Table
                 rows={rows}
@@ -42,15 +48,48 @@ export function Calls(): VNode {
   )
 }
 
-/** A call's place: its connection, its start in µs and the end that saw it. */
-function keyOf(row: Row): string {
-  return `${row['flow_id']}-${row['start_us']}-${row['observation_point']}-${row['request_id'] ?? ''}`
+function NoMatch(): VNode {
+  return (
+    <>
+      <h2>No call like this in this time</h2>
+      <p>
+        Look further back, or <a href={hrefOf('/calls')}>at all calls</a>.
+      </p>
+    </>
+  )
 }
 
+/**
+ * A call's place: its connection, its start in µs, the end that saw it; and, since requests that
+ * came at once have all that in common, its own number and where it lies in the stream.
+ */
+function keyOf(row: Row): string {
+  const { flow_id: flow, at_us: at, observation_point: end, request_id: id } = row
+  return `${flow}-${at}-${end}-${id ?? ''}-${row['req_tcp_seq']}-${row['resp_tcp_seq']}`
+}
+
+/** A call's first byte; of an answer without a request, the answer's. */
+const AT = 'if(type = 1, end_time, start_time)'
+
 const FIELDS: readonly Field<Row>[] = [
-  { title: 'Time', cell: (row) => String(row['start_time']).slice(11, 23) },
+  {
+    title: 'Time',
+    cell: (row) => (
+      <a
+        class="plain"
+        href={hrefOf('/calls', { ...Object.fromEntries(place.value.params), call: keyOf(row) })}
+        title={`${row['at']} UTC`}
+      >
+        {moment(Number(row['at_us']))}
+      </a>
+    ),
+  },
   { title: 'Client', cell: (row) => String(row['client']) || String(row['client_ip']) },
   { title: 'Server', cell: (row) => String(row['server']) || String(row['server_ip']) },
+  {
+    title: 'Seen at',
+    cell: (row) => (row['observation_point'] === 'c-p' ? 'client' : 'server'),
+  },
   { title: 'Protocol', cell: (row) => ENUMS['l7_protocol']?.[Number(row['l7_protocol'])] ?? '?' },
   { title: 'Request', cell: (row) => <Request row={row} /> },
   { title: 'Status', cell: (row) => <Status row={row} /> },
@@ -116,7 +155,10 @@ function Filters(): VNode {
 
 function conditionOf(params: URLSearchParams): string {
   const parts: string[] = []
-  const number = (name: string): number => Number.parseFloat(params.get(name) ?? '')
+  const number = (name: string): number => {
+    const value = Number.parseFloat(params.get(name) ?? '')
+    return Math.abs(value) <= NUMBER_MAX ? value : 0
+  }
   if (params.get('protocol')) parts.push(`l7_protocol = ${number('protocol') || 0}`)
   if (params.get('status')) parts.push(`response_status = ${number('status') || 0}`)
   if (number('slower') > 0)
@@ -130,14 +172,14 @@ function conditionOf(params: URLSearchParams): string {
 }
 
 function sqlOf(condition: string, seconds: number): string {
-  return `SELECT start_time, toUnixTimestamp64Micro(start_time) AS start_us, flow_id, request_id,
-    observation_point, type, auto_instance_0 AS client, auto_instance_1 AS server,
+  return `SELECT ${AT} AS at, toUnixTimestamp64Micro(${AT}) AS at_us, flow_id, request_id,
+    req_tcp_seq, resp_tcp_seq, observation_point, type, auto_instance_0 AS client, auto_instance_1 AS server,
     if(is_ipv4 = 1, toString(ip4_0), toString(ip6_0)) AS client_ip,
     if(is_ipv4 = 1, toString(ip4_1), toString(ip6_1)) AS server_ip,
     l7_protocol, request_type, request_domain, request_resource, response_status, response_code,
     response_duration
     FROM flow_log.l7_flow_log WHERE time >= now() - ${seconds}${condition}
-    ORDER BY time DESC, start_time DESC LIMIT ${LIMIT}`
+    ORDER BY time DESC, at DESC LIMIT ${LIMIT}`
 }
 
 /** Every field of one call that says something. */
@@ -167,26 +209,29 @@ function Detail({ call }: { readonly call: string }): VNode {
   )
 }
 
-const ABOUT: ReadonlyMap<string, string> = new Map(
-  l7FlowLog.columns.map(({ name, about, unit }) => [name, unit ? `${about} (${unit})` : about]),
-)
+const ABOUT = new Map(l7FlowLog.columns.map(({ name, about }) => [name, about]))
+const UNITS = new Map(l7FlowLog.columns.map(({ name, unit }) => [name, unit]))
 
 function worded(name: string, value: string | number): string {
+  if (/^(start_|end_)?time$/.test(name)) return `${value} UTC`
   const word = ENUMS[name.replace(/_[01]$/, '')]?.[Number(value)]
-  return word && word !== String(value) ? `${word} (${value})` : String(value)
+  if (word && word !== String(value)) return `${word} (${value})`
+  return `${value} ${UNITS.get(name) ?? ''}`
 }
 
 function detailSql(call: string): string {
-  const [flow = '', start = '', end = '', way = ''] = call.split('-')
+  const [flow = '', at = '', end = '', way = '', id = '', asked = '', answered = ''] =
+    call.split('-')
   const columns = l7FlowLog.columns.flatMap(({ name, stored, meaning }) =>
     stored === false || 'internal' in meaning ? [] : [name],
   )
   return `SELECT auto_instance_0, auto_instance_1, host_0, host_1, ${columns.join(', ')}
     FROM flow_log.l7_flow_log
-    WHERE time >= toDateTime(${Math.floor(integer(start) / 1e6) - 1})
-    AND flow_id = ${integer(flow)}
-    AND start_time = fromUnixTimestamp64Micro(${integer(start)})
-    AND observation_point = ${literal(`${end}-${way}`)} LIMIT 1`
+    WHERE time >= toDateTime(${Math.floor(integer(at) / 1e6)}) - 1
+    AND flow_id = ${integer(flow)} AND ${AT} = fromUnixTimestamp64Micro(${integer(at)})
+    AND observation_point = ${literal(`${end}-${way}`)}
+    AND request_id ${id ? `= ${integer(id)}` : 'IS NULL'}
+    AND req_tcp_seq = ${integer(asked)} AND resp_tcp_seq = ${integer(answered)} LIMIT 1`
 }
 
 function integer(text: string): number {

@@ -1,11 +1,13 @@
 import { Graph, layout } from '@dagrejs/dagre'
 import type { VNode } from 'preact'
+import { useMemo } from 'preact/hooks'
 import { ENUMS } from '../../model/tables/enums.ts'
 import { query, type Row, usePolled } from '../api.ts'
+import { edgesOnce, edgesSql } from '../edges.ts'
 import { duration, histogramOf, percent, quantile, rate } from '../figures.ts'
 import { hrefOf } from '../location.ts'
 import { Show } from '../parts/states.tsx'
-import { currentRange, pointsTable, type Range, within } from '../range.ts'
+import { currentRange, type Range, spanOf } from '../range.ts'
 import { NoCalls } from './services.tsx'
 
 type Edge = {
@@ -25,7 +27,11 @@ type Topology = {
 
 const NODE_WIDTH = 170
 const NODE_HEIGHT = 36
+/** What a service asks of itself is told in its box, a line each. */
+const LINE_HEIGHT = 14
 const EDGES_MAX = 300
+/** Drawn smaller than this nobody can read it: the map scrolls. */
+const LEGIBLE = 0.75
 
 /** Who calls whom, and which edge has errors or is slow. */
 export function ServiceMap(): VNode {
@@ -34,12 +40,12 @@ export function ServiceMap(): VNode {
   return (
     <Show data={data} isEmpty={({ edges }) => edges.length === 0} empty={<NoCalls />}>
       {(topology) => (
-        <section class="card map">
+        <section class="card map" aria-label="Service map">
           <Drawing topology={topology} />
           <p class="faint">
             Arrows point from caller to called, as wide as their rate; red ones have errors. Click a
             service to open it.
-            {topology.edges.length === EDGES_MAX && ` Shown: the ${EDGES_MAX} busiest edges.`}
+            {topology.edges.length >= EDGES_MAX && ` Shown: the ${EDGES_MAX} busiest edges.`}
           </p>
         </section>
       )}
@@ -50,22 +56,30 @@ export function ServiceMap(): VNode {
 type Place = { readonly x: number; readonly y: number }
 type Line = { readonly points: readonly Place[] }
 
-function Drawing({ topology }: { readonly topology: Topology }): VNode {
+/** Where everything goes; it takes 300 edges a second, so it is kept until others come or go. */
+function placed(topology: Topology): Graph {
+  const { names } = topology
   const graph = new Graph({ multigraph: true })
   graph.setGraph({ rankdir: 'LR', nodesep: 24, ranksep: 150, marginx: 12, marginy: 16 })
   graph.setDefaultEdgeLabel(() => ({}))
-  for (const id of topology.names.keys())
-    graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT })
-  for (const { from, to, protocol } of topology.edges)
+  for (const id of names.keys())
+    graph.setNode(id, { width: NODE_WIDTH, height: heightOf(loopsOf(topology, id)) })
+  for (const { from, to, protocol } of topology.edges.filter(isBetween))
     graph.setEdge(from, to, { width: 90, height: 28, labelpos: 'c' }, protocol)
   layout(graph)
+  return graph
+}
+
+function Drawing({ topology }: { readonly topology: Topology }): VNode {
+  const shape = topology.edges.map(keyOf).sort().join()
+  const graph = useMemo(() => placed(topology), [shape])
   const { width = 600, height = 200 } = graph.graph() as { width?: number; height?: number }
   return (
+    // No role of an image either: nobody could reach the links inside.
+    // biome-ignore lint/a11y/noSvgWithoutTitle: its section is named; a title would show everywhere
     <svg
       viewBox={`0 0 ${width} ${height}`}
-      style={{ maxWidth: `${width}px` }}
-      role="img"
-      aria-label="Service map"
+      style={{ maxWidth: `${width}px`, minWidth: `${LEGIBLE * width}px` }}
     >
       <defs>
         <marker
@@ -81,33 +95,67 @@ function Drawing({ topology }: { readonly topology: Topology }): VNode {
           <path d="M0,0 L8,4 L0,8 z" />
         </marker>
       </defs>
-      {topology.edges.map((edge) => (
+      {topology.edges.filter(isBetween).map((edge) => (
         <Arrow
-          key={`${edge.from} ${edge.to} ${edge.protocol}`}
+          key={keyOf(edge)}
           edge={edge}
           line={graph.edge(edge.from, edge.to, edge.protocol) as unknown as Line & Place}
           covered={topology.covered}
         />
       ))}
-      {[...topology.names].map(([id, name]) => {
-        const { x, y } = graph.node(id) as unknown as Place
-        return (
-          <g
-            key={id}
-            class="node"
-            transform={`translate(${x - NODE_WIDTH / 2},${y - NODE_HEIGHT / 2})`}
-          >
-            <a href={hrefOf(`/service/${id}`)}>
-              <rect width={NODE_WIDTH} height={NODE_HEIGHT} rx="6" />
-              <text x={NODE_WIDTH / 2} y={NODE_HEIGHT / 2 + 4}>
-                {short(name)}
-              </text>
-              <title>{name}</title>
-            </a>
-          </g>
-        )
-      })}
+      {[...topology.names].map(([id, name]) => (
+        <Box
+          key={id}
+          id={id}
+          name={name}
+          place={graph.node(id) as unknown as Place}
+          loops={loopsOf(topology, id)}
+          covered={topology.covered}
+        />
+      ))}
     </svg>
+  )
+}
+
+const isBetween = ({ from, to }: Edge): boolean => from !== to
+
+function loopsOf({ edges }: Topology, id: string): Edge[] {
+  return edges.filter(({ from, to }) => from === id && to === id)
+}
+
+function heightOf(loops: readonly Edge[]): number {
+  return NODE_HEIGHT + loops.length * LINE_HEIGHT
+}
+
+function Box(props: {
+  readonly id: string
+  readonly name: string
+  readonly place: Place
+  readonly loops: readonly Edge[]
+  readonly covered: number
+}): VNode {
+  const { id, name, place, loops, covered } = props
+  const height = heightOf(loops)
+  return (
+    <g class="node" transform={`translate(${place.x - NODE_WIDTH / 2},${place.y - height / 2})`}>
+      <a href={hrefOf(`/service/${id}`)}>
+        <rect width={NODE_WIDTH} height={height} rx="6" />
+        <text x={NODE_WIDTH / 2} y={NODE_HEIGHT / 2 + 4}>
+          {short(name)}
+        </text>
+        {loops.map(({ protocol, requests, errors }, at) => (
+          <text
+            key={protocol}
+            class={errors > 0 ? 'loop failing' : 'loop'}
+            x={NODE_WIDTH / 2}
+            y={NODE_HEIGHT + at * LINE_HEIGHT + 2}
+          >
+            {`itself: ${protocol} ${rate(requests / covered)}/s`}
+          </text>
+        ))}
+        <title>{name}</title>
+      </a>
+    </g>
   )
 }
 
@@ -139,40 +187,27 @@ function short(name: string): string {
   return name.length > 24 ? `${name.slice(0, 11)}…${name.slice(-12)}` : name
 }
 
-async function load(range: Range, stop: AbortSignal): Promise<Topology> {
-  const rows = await query(
-    `SELECT auto_instance_id_0 AS from_id, auto_instance_0 AS from_name,
-      auto_instance_id_1 AS to_id, auto_instance_1 AS to_name, l7_protocol AS protocol,
-      observation_point, sum(request) AS requests, sum(error) AS errors,
-      toUnixTimestamp(min(time)) AS first, toUnixTimestamp(max(time)) AS last,
-      sumMap(rrt_histogram) AS histogram
-      FROM ${pointsTable('application_map', range)} WHERE ${within(range)}
-      GROUP BY auto_instance_id_0, auto_instance_0, auto_instance_id_1, auto_instance_1,
-        l7_protocol, observation_point
-      ORDER BY requests DESC LIMIT ${EDGES_MAX * 2}`,
-    stop,
-  )
-  return topologyOf(rows, range)
+function keyOf({ from, to, protocol }: Edge): string {
+  return `${from} ${to} ${protocol}`
 }
 
-/** An edge seen at both ends is counted at the server's, else at the client's. */
-function topologyOf(rows: readonly Row[], range: Range): Topology {
+async function load(range: Range, stop: AbortSignal): Promise<Topology> {
+  const rows = await query(edgesSql(range, '', EDGES_MAX * 2), stop)
+  const once = edgesOnce(rows).slice(0, EDGES_MAX)
   const names = new Map<string, string>()
-  const edges = new Map<string, { readonly atServer: boolean; readonly edge: Edge }>()
-  for (const row of rows) {
-    const [from, to] = [String(row['from_id']), String(row['to_id'])]
-    const protocol = ENUMS['l7_protocol']?.[Number(row['protocol'])] ?? '?'
-    const key = `${from} ${to} ${protocol}`
-    const atServer = row['observation_point'] === 's-p'
-    if (edges.get(key)?.atServer) continue
-    names.set(from, String(row['from_name']) || '(unknown)')
-    names.set(to, String(row['to_name']) || '(unknown)')
-    const p95 = quantile(histogramOf(row['histogram']), 0.95)
-    const [requests, errors] = [Number(row['requests']), Number(row['errors'])]
-    edges.set(key, { atServer, edge: { from, to, protocol, requests, errors, p95 } })
+  for (const row of once)
+    for (const end of ['from', 'to'])
+      names.set(String(row[`${end}_id`]), String(row[`${end}_name`]) || '(unknown)')
+  return { names, edges: once.map(edgeOf), covered: spanOf(rows, range).seconds }
+}
+
+function edgeOf(row: Row): Edge {
+  return {
+    from: String(row['from_id']),
+    to: String(row['to_id']),
+    protocol: ENUMS['l7_protocol']?.[Number(row['protocol'])] ?? '?',
+    requests: Number(row['requests']),
+    errors: Number(row['errors']),
+    p95: quantile(histogramOf(row['histogram']), 0.95),
   }
-  const first = Math.min(...rows.map((row) => Number(row['first'])))
-  const last = Math.max(...rows.map((row) => Number(row['last'])))
-  const covered = Math.min(last - first + (range.table === '1s' ? 1 : 60), range.seconds)
-  return { names, edges: [...edges.values()].map(({ edge }) => edge).slice(0, EDGES_MAX), covered }
 }

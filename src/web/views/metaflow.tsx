@@ -41,7 +41,7 @@ export function MetaFlow(): VNode {
 
 function Page({ status }: { readonly status: Status }): VNode {
   const { server, engine, agents, now } = status
-  const samples = [...server.samples, ...agents.flatMap((agent) => agent.samples)]
+  const samples = together([...server.samples, ...agents.flatMap((agent) => agent.samples)])
   const dropped = samples.filter(isLoss)
   const tls = sum(samples, 'protocols_tls_connections_total')
   return (
@@ -74,11 +74,21 @@ function Page({ status }: { readonly status: Status }): VNode {
         )}
       </section>
       <section class="card">
-        <h2>All counters</h2>
+        <h2>All counters{agents.length > 1 && ', of all agents together'}</h2>
         <Table rows={samples} fields={SAMPLE_FIELDS} keyOf={keyOf} />
       </section>
     </>
   )
+}
+
+/** Samples of one name and labels as their sum: all agents count the same things. */
+function together(samples: readonly Sample[]): Sample[] {
+  const sums = new Map<string, Sample>()
+  for (const sample of samples) {
+    const before = sums.get(keyOf(sample))?.value ?? 0
+    sums.set(keyOf(sample), { ...sample, value: before + sample.value })
+  }
+  return [...sums.values()]
 }
 
 /** What is left out on purpose (MetaFlow's own calls, what was sent twice) is no loss. */

@@ -1,35 +1,55 @@
 import type { VNode } from 'preact'
 import { ENUMS } from '../../model/tables/enums.ts'
 import { query, type Row, usePolled } from '../api.ts'
+import { edgesOnce, edgesSql } from '../edges.ts'
 import { duration, histogramOf, percent, quantile, rate } from '../figures.ts'
-import { hrefOf } from '../location.ts'
+import { hrefOf, useTitle } from '../location.ts'
 import { Chart } from '../parts/chart.tsx'
 import { Show } from '../parts/states.tsx'
 import { type Field, Table } from '../parts/table.tsx'
-import { currentRange, pointsTable, type Range, within } from '../range.ts'
-import { binTimes, coveredSeconds, NoCalls } from './services.tsx'
+import {
+  binOf,
+  binsOf,
+  currentRange,
+  pointsTable,
+  type Range,
+  SPAN,
+  type Span,
+  spanOf,
+  within,
+} from '../range.ts'
+import { NoCalls } from './services.tsx'
 
 type Detail = {
   readonly name: string
+  readonly span: Span
+  /** Empty where nobody called it. */
   readonly bins: readonly Row[]
   readonly endpoints: readonly Row[]
   readonly callers: readonly Row[]
   readonly callees: readonly Row[]
 }
 
+const PEERS_MAX = 200
+
 /** One service over time: which endpoint, caller or dependency is to blame? */
 export function Service({ id }: { readonly id: number }): VNode {
   const range = currentRange()
   const data = usePolled(`service ${id} ${range.seconds}`, 2000, (stop) => load(id, range, stop))
   return (
-    <Show data={data} isEmpty={({ bins }) => bins.length === 0} empty={<NoCalls />}>
+    <Show data={data} isEmpty={isSilent} empty={<NoCalls />}>
       {(detail) => <Page detail={detail} range={range} />}
     </Show>
   )
 }
 
+function isSilent({ bins, callers, callees }: Detail): boolean {
+  return bins.length + callers.length + callees.length === 0
+}
+
 function Page({ detail, range }: { readonly detail: Detail; readonly range: Range }): VNode {
-  const covered = coveredSeconds(binTimes(detail.bins, range.step), range)
+  const covered = detail.span.seconds
+  useTitle(detail.name)
   return (
     <>
       <h1>
@@ -38,15 +58,17 @@ function Page({ detail, range }: { readonly detail: Detail; readonly range: Rang
           its calls
         </a>
       </h1>
-      <Charts bins={detail.bins} step={range.step} />
-      <section class="card">
-        <h2>Endpoints</h2>
-        <Table
-          rows={detail.endpoints}
-          fields={fieldsOf('Endpoint', covered)}
-          keyOf={(row) => `${row['name']}${row['protocol']}`}
-        />
-      </section>
+      {detail.bins.length > 0 && <Charts detail={detail} range={range} />}
+      {detail.endpoints.length > 0 && (
+        <section class="card">
+          <h2>Endpoints</h2>
+          <Table
+            rows={detail.endpoints}
+            fields={fieldsOf('Endpoint', covered)}
+            keyOf={(row) => `${row['name']}${row['protocol']}`}
+          />
+        </section>
+      )}
       <div class="columns">
         <Peers title="Called by" rows={detail.callers} covered={covered} />
         <Peers title="Calls" rows={detail.callees} covered={covered} />
@@ -55,17 +77,21 @@ function Page({ detail, range }: { readonly detail: Detail; readonly range: Rang
   )
 }
 
-function Charts({ bins, step }: { readonly bins: readonly Row[]; readonly step: number }): VNode {
-  const times = binTimes(bins, step)
-  const at = new Map(bins.map((row) => [Number(row['t']), row]))
-  const per = (name: string): number[] => times.map((t) => Number(at.get(t)?.[name] ?? 0) / step)
+function Charts(props: { readonly detail: Detail; readonly range: Range }): VNode {
+  const { range } = props
+  const { span, bins: rows } = props.detail
+  const bins = binsOf(span, range)
+  const at = new Map(rows.map((row) => [Number(row['t']), row]))
+  const per = (name: string): number[] =>
+    bins.map(({ start, seconds }) => Number(at.get(start)?.[name] ?? 0) / seconds)
   const latency = (q: number): (number | null)[] =>
-    times.map((t) => quantile(histogramOf(at.get(t)?.['histogram']), q) || null)
+    bins.map(({ start }) => quantile(histogramOf(at.get(start)?.['histogram']), q) || null)
+  const shared = { bins, until: span.until, range }
   return (
     <div class="columns">
       <Chart
+        {...shared}
         title="Requests a second"
-        times={times}
         format={rate}
         series={[
           { label: 'requests', colour: 'accent', values: per('requests'), fill: true },
@@ -74,8 +100,8 @@ function Charts({ bins, step }: { readonly bins: readonly Row[]; readonly step: 
         ]}
       />
       <Chart
+        {...shared}
         title="Response time"
-        times={times}
         format={duration}
         series={[
           { label: 'p50', colour: 'good', values: latency(0.5) },
@@ -149,29 +175,42 @@ const SUMS = `sum(request) AS requests, sum(error) AS errors, sumMap(rrt_histogr
 async function load(id: number, range: Range, stop: AbortSignal): Promise<Detail> {
   const one = `FROM ${pointsTable('application', range)}
     WHERE role = 1 AND auto_instance_id = ${id} AND ${within(range)}`
-  const peers = (mine: 0 | 1, other: 0 | 1): string =>
-    `SELECT auto_instance_id_${other} AS id, auto_instance_${other} AS name,
-      l7_protocol AS protocol, ${SUMS}
-      FROM ${pointsTable('application_map', range)}
-      WHERE auto_instance_id_${mine} = ${id} AND observation_point = '${mine ? 's-p' : 'c-p'}'
-      AND ${within(range)}
-      GROUP BY auto_instance_id_${other}, auto_instance_${other}, l7_protocol
-      ORDER BY requests DESC LIMIT 100`
-  const [bins, endpoints, callers, callees] = await Promise.all([
-    query(
-      `SELECT auto_instance AS name,
-        toUnixTimestamp(toStartOfInterval(time, INTERVAL ${range.step} SECOND)) AS t,
-        sum(client_error) AS client_errors, sum(server_error) + sum(timeout) AS server_errors, ${SUMS}
-        ${one} GROUP BY auto_instance, t ORDER BY t LIMIT 10000`,
-      stop,
-    ),
+  const ends = ` AND (auto_instance_id_0 = ${id} OR auto_instance_id_1 = ${id})`
+  const [own, endpoints, rows] = await Promise.all([
+    query(binsSql(range, one), stop),
     query(
       `SELECT endpoint AS name, l7_protocol AS protocol, ${SUMS} ${one}
         GROUP BY endpoint, l7_protocol ORDER BY requests DESC LIMIT 200`,
       stop,
     ),
-    query(peers(1, 0), stop),
-    query(peers(0, 1), stop),
+    query(edgesSql(range, ends, PEERS_MAX * 2), stop),
   ])
-  return { name: String(bins[0]?.['name'] ?? ''), bins, endpoints, callers, callees }
+  const edges = edgesOnce(rows)
+  const [callers, callees] = [edges.filter(isTo(id)), edges.filter(isFrom(id))]
+  // Of what is not observed itself, those who call it tell.
+  const bins = own.length > 0 || callers.length === 0 ? own : await query(told(id, range), stop)
+  const name = String(callers[0]?.['to_name'] ?? callees[0]?.['from_name'] ?? '')
+  return {
+    name: name || '(unknown)',
+    span: spanOf([...bins, ...rows], range),
+    bins,
+    endpoints,
+    callers: callers.map((row) => ({ ...row, id: row['from_id']!, name: row['from_name']! })),
+    callees: callees.map((row) => ({ ...row, id: row['to_id']!, name: row['to_name']! })),
+  }
+}
+
+const isTo = (id: number) => (row: Row) => Number(row['to_id']) === id
+const isFrom = (id: number) => (row: Row) => Number(row['from_id']) === id
+
+function told(id: number, range: Range): string {
+  const edges = `FROM ${pointsTable('application_map', range)}
+    WHERE observation_point = 'c-p' AND auto_instance_id_1 = ${id} AND ${within(range)}`
+  return binsSql(range, edges)
+}
+
+function binsSql(range: Range, from: string): string {
+  return `SELECT ${binOf(range)} AS t, sum(client_error) AS client_errors,
+    sum(server_error) + sum(timeout) AS server_errors, ${SUMS}, ${SPAN}
+    ${from} GROUP BY t ORDER BY t`
 }

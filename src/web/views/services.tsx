@@ -1,29 +1,51 @@
 import type { VNode } from 'preact'
 import { ENUMS } from '../../model/tables/enums.ts'
-import { query, type Row, usePolled } from '../api.ts'
-import { addHistogram, duration, histogramOf, percent, quantile, rate } from '../figures.ts'
+import { type Cell, query, type Row, usePolled } from '../api.ts'
+import {
+  addHistogram,
+  duration,
+  type Histogram,
+  histogramOf,
+  percent,
+  quantile,
+  rate,
+} from '../figures.ts'
 import { hrefOf } from '../location.ts'
 import { Chart, Sparkline } from '../parts/chart.tsx'
 import { Show } from '../parts/states.tsx'
 import { type Field, Table } from '../parts/table.tsx'
-import { currentRange, pointsTable, type Range, within } from '../range.ts'
+import {
+  type Bin,
+  binOf,
+  binsOf,
+  currentRange,
+  pointsTable,
+  type Range,
+  SPAN,
+  type Span,
+  spanOf,
+  within,
+} from '../range.ts'
+
+/** Services that are shown: a page of more helps nobody, and takes a browser seconds. */
+const SERVICES_MAX = 1000
 
 type Service = {
   readonly id: string
   readonly name: string
-  readonly protocols: Set<string>
-  readonly histogram: Map<number, number>
-  readonly bins: number[]
-  requests: number
-  errors: number
+  readonly protocols: readonly string[]
+  readonly histogram: Histogram
+  /** Requests a second, bin by bin. */
+  readonly trend: readonly number[]
+  readonly requests: number
+  readonly errors: number
 }
 type Overview = {
   readonly services: readonly Service[]
-  readonly times: readonly number[]
+  readonly bins: readonly Bin[]
   readonly rates: readonly number[]
   readonly errors: readonly number[]
-  /** Seconds the range has points of: rates are over these, not over time before the first. */
-  readonly covered: number
+  readonly span: Span
 }
 
 /** Live services with their rate, errors and duration: what is unhealthy right now? */
@@ -32,7 +54,7 @@ export function Services(): VNode {
   const data = usePolled(`services ${range.seconds}`, 2000, (stop) => load(range, stop))
   return (
     <Show data={data} isEmpty={({ services }) => services.length === 0} empty={<NoCalls />}>
-      {(overview) => <Page overview={overview} />}
+      {(overview) => <Page overview={overview} range={range} />}
     </Show>
   )
 }
@@ -50,8 +72,8 @@ export function NoCalls(): VNode {
   )
 }
 
-function Page({ overview }: { readonly overview: Overview }): VNode {
-  const { services, times, rates, errors, covered } = overview
+function Page(props: { readonly overview: Overview; readonly range: Range }): VNode {
+  const { services, bins, rates, errors, span } = props.overview
   const all = new Map<number, number>()
   for (const service of services) addHistogram(all, service.histogram)
   const requests = services.reduce((sum, service) => sum + service.requests, 0)
@@ -60,7 +82,7 @@ function Page({ overview }: { readonly overview: Overview }): VNode {
     <>
       <div class="tiles">
         <Tile label="Services" value={String(services.length)} />
-        <Tile label="Requests / s" value={rate(requests / covered)} />
+        <Tile label="Requests / s" value={rate(requests / span.seconds)} />
         <Tile label="Errors" value={percent(failed, requests)} bad={failed > 0} />
         <Tile label="p50" value={duration(quantile(all, 0.5))} />
         <Tile label="p95" value={duration(quantile(all, 0.95))} />
@@ -68,7 +90,9 @@ function Page({ overview }: { readonly overview: Overview }): VNode {
       </div>
       <Chart
         title="Requests and errors a second"
-        times={times}
+        bins={bins}
+        until={span.until}
+        range={props.range}
         format={rate}
         series={[
           { label: 'requests', colour: 'accent', values: rates, fill: true },
@@ -76,7 +100,10 @@ function Page({ overview }: { readonly overview: Overview }): VNode {
         ]}
       />
       <section class="card">
-        <Table rows={services} fields={fieldsOf(covered)} keyOf={(service) => service.id} />
+        <Table rows={services} fields={fieldsOf(span.seconds)} keyOf={(service) => service.id} />
+        {services.length === SERVICES_MAX && (
+          <p class="faint">Shown, and counted above: the {SERVICES_MAX} busiest services.</p>
+        )}
       </section>
     </>
   )
@@ -101,8 +128,8 @@ const fieldsOf = (covered: number): readonly Field<Service>[] => [
     by: ({ name }) => name,
     cell: ({ id, name }) => <a href={hrefOf(`/service/${id}`)}>{name}</a>,
   },
-  { title: 'Speaks', cell: ({ protocols }) => [...protocols].join(', ') },
-  { title: 'Trend', cell: ({ bins }) => <Sparkline values={bins} /> },
+  { title: 'Speaks', cell: ({ protocols }) => protocols.join(', ') },
+  { title: 'Trend', cell: ({ trend }) => <Sparkline values={trend} /> },
   {
     title: 'Requests / s',
     numeric: true,
@@ -127,65 +154,65 @@ const fieldsOf = (covered: number): readonly Field<Service>[] => [
 
 async function load(range: Range, stop: AbortSignal): Promise<Overview> {
   const from = `FROM ${pointsTable('application', range)} WHERE role = 1 AND ${within(range)}`
-  const [rows, bins] = await Promise.all([
+  const [rows, totals, trends] = await Promise.all([
     query(
-      `SELECT auto_instance_id AS id, auto_instance AS name, l7_protocol AS protocol,
+      `SELECT auto_instance_id AS id, auto_instance AS name,
+        groupUniqArray(l7_protocol) AS protocols,
         sum(request) AS requests, sum(error) AS errors, sumMap(rrt_histogram) AS histogram
-        ${from} GROUP BY auto_instance_id, auto_instance, l7_protocol ORDER BY requests DESC
-        LIMIT 1000`,
+        ${from} GROUP BY auto_instance_id, auto_instance ORDER BY requests DESC
+        LIMIT ${SERVICES_MAX}`,
       stop,
     ),
     query(
-      `SELECT auto_instance_id AS id,
-        toUnixTimestamp(toStartOfInterval(time, INTERVAL ${range.step} SECOND)) AS t,
-        sum(request) AS requests, sum(error) AS errors
-        ${from} GROUP BY id, t ORDER BY t LIMIT 50000`,
+      `SELECT ${binOf(range)} AS t, sum(request) AS requests, sum(error) AS errors, ${SPAN}
+        ${from} GROUP BY t ORDER BY t`,
+      stop,
+    ),
+    // A row a service: a row a service and bin would be more than an answer may have.
+    query(
+      `SELECT id, groupArray(t) AS times, groupArray(requests) AS counts
+        FROM (SELECT auto_instance_id AS id, ${binOf(range)} AS t, sum(request) AS requests
+          ${from} GROUP BY id, t)
+        GROUP BY id ORDER BY sum(requests) DESC LIMIT ${SERVICES_MAX}`,
       stop,
     ),
   ])
-  return overviewOf(rows, bins, range)
+  return overviewOf(rows, totals, trends, range)
 }
 
-function overviewOf(rows: readonly Row[], bins: readonly Row[], range: Range): Overview {
-  const times = binTimes(bins, range.step)
-  const services = new Map<string, Service>()
-  for (const row of rows) {
-    const id = String(row['id'])
-    let service = services.get(id)
-    if (!service) {
-      const name = String(row['name']) || '(unknown)'
-      const empty = { protocols: new Set<string>(), histogram: new Map<number, number>() }
-      service = { id, name, ...empty, bins: times.map(() => 0), requests: 0, errors: 0 }
-      services.set(id, service)
+function overviewOf(
+  rows: readonly Row[],
+  totals: readonly Row[],
+  trends: readonly Row[],
+  range: Range,
+): Overview {
+  const span = spanOf(totals, range)
+  const bins = totals.length > 0 ? binsOf(span, range) : []
+  const byTime = new Map(totals.map((row) => [Number(row['t']), row]))
+  const perSecond = (name: string): number[] =>
+    bins.map(({ start, seconds }) => Number(byTime.get(start)?.[name] ?? 0) / seconds)
+  const trendOf = new Map(trends.map((row) => [String(row['id']), trendIn(bins, row)]))
+  const services = rows.map((row): Service => {
+    const protocols = (row['protocols'] as readonly Cell[]).map(
+      (number) => ENUMS['l7_protocol']?.[Number(number)] ?? '?',
+    )
+    return {
+      id: String(row['id']),
+      name: String(row['name']) || '(unknown)',
+      protocols: protocols.sort(),
+      trend: trendOf.get(String(row['id'])) ?? [],
+      requests: Number(row['requests']),
+      errors: Number(row['errors']),
+      histogram: histogramOf(row['histogram']),
     }
-    service.protocols.add(ENUMS['l7_protocol']?.[Number(row['protocol'])] ?? '?')
-    service.requests += Number(row['requests'])
-    service.errors += Number(row['errors'])
-    addHistogram(service.histogram, histogramOf(row['histogram']))
-  }
-  const rates = times.map(() => 0)
-  const errors = times.map(() => 0)
-  for (const row of bins) {
-    const at = (Number(row['t']) - times[0]!) / range.step
-    const requests = Number(row['requests']) / range.step
-    rates[at]! += requests
-    errors[at]! += Number(row['errors']) / range.step
-    const service = services.get(String(row['id']))
-    if (service) service.bins[at]! += requests
-  }
-  const list = [...services.values()].sort((a, b) => b.requests - a.requests)
-  return { services: list, times, rates, errors, covered: coveredSeconds(times, range) }
+  })
+  return { services, bins, rates: perSecond('requests'), errors: perSecond('errors'), span }
 }
 
-/** Every bin's start from the first that has points to the last, so that silence shows as zero. */
-export function binTimes(rows: readonly Row[], step: number): number[] {
-  if (rows.length === 0) return []
-  const first = Number(rows[0]!['t'])
-  const last = Number(rows.at(-1)!['t'])
-  return Array.from({ length: (last - first) / step + 1 }, (_, at) => first + at * step)
-}
-
-/** How much of the range lies behind its first bin with points. */
-export function coveredSeconds(times: readonly number[], range: Range): number {
-  return Math.max(Math.min(times.length * range.step, range.seconds), 1)
+/** Requests a second of a service, bin by bin. */
+function trendIn(bins: readonly Bin[], row: Row): number[] {
+  const times = row['times'] as readonly Cell[]
+  const counts = row['counts'] as readonly Cell[]
+  const at = new Map(times.map((t, i) => [Number(t), Number(counts[i])]))
+  return bins.map(({ start, seconds }) => (at.get(start) ?? 0) / seconds)
 }
