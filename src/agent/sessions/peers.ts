@@ -22,3 +22,14 @@ export function isPeer(call: Call, connection: Connection, isAsked: boolean): bo
     if (call.addresses[at + i] !== connection.addresses[16 + i]) return false
   return true
 }
+
+/**
+ * Whether the connection's latest datagram goes to a group of hosts, or to all: who of them answers
+ * a question does so from an address of its own, and nobody need (RFC 1112 §4, RFC 4291 §2.7).
+ */
+export function isGroup({ addresses, isIpv4 }: Connection): boolean {
+  const first = addresses[16]!
+  if (!isIpv4) return first === 0xff
+  if (first >= 224 && first < 240) return true
+  return first === 255 && addresses[17] === 255 && addresses[18] === 255 && addresses[19] === 255
+}

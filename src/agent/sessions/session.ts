@@ -3,7 +3,7 @@ import { type Message, NO_ID, NO_TAG } from '../../model/message.ts'
 import type { Direction } from '../../model/segment.ts'
 import { EndpointOf } from './endpoint-of.ts'
 import { fillEnds, fillPeer, fillProcess, fillRequest, fillResponse } from './fill.ts'
-import { isPeer, mayAnswer } from './peers.ts'
+import { isGroup, isPeer, mayAnswer } from './peers.ts'
 import type { Sessions, SessionsCause } from './sessions.ts'
 import { type Caution, Trust } from './trust.ts'
 import {
@@ -59,10 +59,15 @@ export class Session {
 
   take(message: Message, mark: Mark): boolean {
     this.#room.counters.in++
-    if (message.kind === 'request') return this.#request(message, mark)
-    if (message.kind === 'response') return this.#response(message, mark)
-    if (message.kind === 'oneway') this.#oneWay(message, mark)
+    const { kind } = message
+    if (kind === 'request' && !this.#isToMany(mark)) return this.#request(message, mark)
+    if (kind === 'response') return this.#response(message, mark)
+    if (kind !== 'none') this.#oneWay(message, mark)
     return true
+  }
+
+  #isToMany({ direction }: Mark): boolean {
+    return this.datagram && direction === 'send' && isGroup(this.#connection)
   }
 
   lost(time: number): Caution {

@@ -271,6 +271,26 @@ test('Sessions make a row without duration of what nobody answers', () => {
   expect(rows).toEqual(['bye>- session 0 -', 'a>A session 0 200'])
 })
 
+test.each([
+  [[224, 0, 0, 252], UDP, true],
+  [[239, 255, 255, 250], UDP, true],
+  [[255, 255, 255, 255], UDP, true],
+  [[0xff, 2, 0, 0, 0], UDP, true],
+  [[223, 0, 0, 1], UDP, false],
+  [[240, 0, 0, 1], UDP, false],
+  [[255, 255, 255, 254], UDP, false],
+  [[0xfe, 0x80, 0, 0, 0], UDP, false],
+  [[224, 0, 0, 252], TCP, false],
+])('Sessions await no answer of a group of hosts: %p by %d, %p', (address, protocol, isGroup) => {
+  const { rows, sessions } = start()
+  const connection = connect('unknown', protocol)
+  connection.addresses.set(address, 16)
+  Object.assign(connection, { isIpv4: address.length === 4 })
+  const session = sessions.open(connection)
+  say(session, 'send', '?a', { id: 1 })
+  expect(rows).toEqual(isGroup ? ['a>- session 0 -'] : [])
+})
+
 test('Sessions make a row of type response of an answer without a request', () => {
   const { rows, calls, sessions } = start()
   const session = sessions.open(connect())
