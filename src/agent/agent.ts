@@ -61,11 +61,11 @@ export async function startAgent(config: AgentConfig): Promise<Running> {
     observe: agent.capture.observe,
     logLevel: config.logLevel,
   })
-  const report = new Report(env, config, () => ({
-    agent: agentId,
-    family: capture.family,
-    samples: [...capture.samples(), ...transportSamples(transport), ...lane.samples],
-  }))
+  const report = new Report(env, config, () => {
+    capture.forgetEnded()
+    const samples = [...capture.samples(), ...transportSamples(transport), ...lane.samples]
+    return { agent: agentId, family: capture.family, samples }
+  })
   return {
     failed: lane.failed,
     async stop(): Promise<void> {

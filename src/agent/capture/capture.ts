@@ -1,5 +1,5 @@
 /** Puts the kernel programs in place: which family, how large a ring, whom they never show. */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import socketPath from '../../../embed/socket.bpf.o' with { type: 'file' }
 import syscallPath from '../../../embed/syscall.bpf.o' with { type: 'file' }
 import type { Sample } from '../../lib/counters.ts'
@@ -7,7 +7,7 @@ import { MetaflowError } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import { COUNTERS, SETTINGS, SETTINGS_SIZE } from './layout.ts'
 import { BpfObject, LoadError, libbpf, logLines } from './libbpf.ts'
-import { listeningPorts } from './listeners.ts'
+import { listeningPorts, startOf } from './listeners.ts'
 import { Mappings, READ_WRITE, tickNanoseconds } from './memory.ts'
 import { hasTracepoint, loadFailure, missingPermit } from './permits.ts'
 import type { CaptureHandle } from './ring.ts'
@@ -34,6 +34,8 @@ export const RING_BYTES_DEFAULT: number = 8 << 20
 const OBJECTS: Readonly<Record<Family, string>> = { socket: socketPath, syscall: syscallPath }
 const UNDECIDED_BYTES_DEFAULT = 1024
 const QUIET_MS_DEFAULT = 60_000
+/** Value of a map that is a set. */
+const YES = Uint8Array.of(1)
 /** So full a ring wakes its reader before its time: what is left holds tens of milliseconds. */
 const WAKE_SHARE = 0.75
 /** Offset and least size of `recursion_misses` in struct bpf_prog_info (linux/bpf.h, 5.12). */
@@ -47,7 +49,8 @@ export class Capture {
   readonly #object: BpfObject
   readonly #mappings = new Mappings()
   readonly #generation: Int32Array
-  readonly #muted = new Set<number>()
+  /** Muted processes, with when each was started. */
+  readonly #muted = new Map<number, string>()
   readonly #processors = libbpf().libbpf_num_possible_cpus()
 
   constructor(object: BpfObject, family: Family) {
@@ -68,27 +71,39 @@ export class Capture {
 
   /** Mutes a process, whatever it listens on, and whoever of this host talks to it. */
   muteProcess(processId: number): void {
-    this.#forgetEnded()
-    this.#muted.add(processId)
-    const { bpf_map_update_elem: update } = libbpf()
-    const yes = Uint8Array.of(1)
-    update(this.#object.mapFd('muted_processes'), Uint32Array.of(processId), yes, 0)
-    const { network, ports } = listeningPorts(processId)
-    for (const port of ports) {
-      const end = (BigInt(network) << 32n) | (BigInt(port) << 16n)
-      update(this.#object.mapFd('muted_ends'), BigUint64Array.of(end), yes, 0)
-    }
+    this.#muted.set(processId, startOf(processId))
+    const fd = this.#object.mapFd('muted_processes')
+    libbpf().bpf_map_update_elem(fd, Uint32Array.of(processId), YES, 0)
+    this.#muteListeners(processId)
     Atomics.add(this.#generation, 0, 1)
   }
 
-  /** A number that a muted process left behind must not mute the next one that gets it. */
-  #forgetEnded(): void {
-    for (const processId of this.#muted) {
-      if (existsSync(`/proc/${processId}`)) continue
-      this.#muted.delete(processId)
-      const fd = this.#object.mapFd('muted_processes')
-      libbpf().bpf_map_delete_elem(fd, Uint32Array.of(processId))
+  #muteListeners(processId: number): void {
+    const fd = this.#object.mapFd('muted_ends')
+    const { network, ports } = listeningPorts(processId)
+    for (const port of ports) {
+      const end = (BigInt(network) << 32n) | (BigInt(port) << 16n)
+      libbpf().bpf_map_update_elem(fd, BigUint64Array.of(end), YES, 0)
     }
+  }
+
+  /**
+   * Forgets muted processes that ended: their numbers and ports must not mute who gets them next.
+   * The kernel adds to the ports, so all are forgotten, and those of the others read again; sockets
+   * that are muted stay so. To be called now and then.
+   */
+  forgetEnded(): void {
+    const { bpf_map_delete_elem: remove, bpf_map_get_next_key: next } = libbpf()
+    const ended = [...this.#muted].filter(([processId, start]) => startOf(processId) !== start)
+    for (const [processId] of ended) {
+      this.#muted.delete(processId)
+      remove(this.#object.mapFd('muted_processes'), Uint32Array.of(processId))
+    }
+    if (ended.length === 0) return
+    const fd = this.#object.mapFd('muted_ends')
+    const end = new BigUint64Array(1)
+    while (next(fd, null, end) === 0) if (remove(fd, end) !== 0) break
+    for (const processId of this.#muted.keys()) this.#muteListeners(processId)
   }
 
   /** Reads the kernel's counters: a few system calls, so at most every second or so. */

@@ -31,6 +31,7 @@ const SIGNATURES = {
   bpf_map__initial_value: { args: ['ptr', 'ptr'], returns: 'ptr' },
   bpf_map_update_elem: { args: ['i32', 'ptr', 'ptr', 'usize'], returns: 'i32' },
   bpf_map_delete_elem: { args: ['i32', 'ptr'], returns: 'i32' },
+  bpf_map_get_next_key: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
   bpf_map_lookup_elem: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
   bpf_obj_get_info_by_fd: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
 } as const

@@ -1,4 +1,4 @@
-/** What a process listens on, read from /proc: mutes cover whoever talks to it. */
+/** What a process is and listens on, read from /proc: mutes cover whoever talks to it. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 const LISTEN = '0A'
@@ -21,6 +21,15 @@ export function listeningPorts(processId: number): Listening {
         ports.add(Number.parseInt(local?.split(':')[1] ?? '0', 16))
     }
   return { network: Number(numberIn(linkOf(`${root}/ns/net`)) ?? 0), ports: [...ports] }
+}
+
+/**
+ * When a process was started, in ticks since boot: with its id it names it for good. Empty: it is
+ * gone. The 22nd field of /proc/PID/stat; the second, in brackets, may hold anything.
+ */
+export function startOf(processId: number): string {
+  const [line = ''] = linesOf(`/proc/${processId}/stat`)
+  return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? ''
 }
 
 function socketInodes(root: string): ReadonlySet<string> {

@@ -202,8 +202,8 @@ class Windows {
   }
 
   /**
-   * Closes those that ended by `now`, UTC seconds, and those that lie ahead of it: the clock was set
-   * back, and they would wait until it is their time again.
+   * Closes those that ended by `now`, UTC seconds, and those that lie ahead of it: the clock was
+   * set back, and they would wait until it is their time again.
    */
   close(now: number): void {
     while (this.#open.length > 0 && this.#open[0]!.time + this.#length <= now) this.#closeFirst()
