@@ -11,6 +11,7 @@ import { MetaflowError, sentenceOf } from '../lib/errors.ts'
 import { log } from '../lib/log.ts'
 import { tables } from '../model/tables/registry.ts'
 import { buildApp } from './apis/app.ts'
+import { Bodies } from './apis/body.ts'
 import { Door } from './apis/door.ts'
 import { readAssets } from './assets.ts'
 import { catalogOf } from './query/catalog.ts'
@@ -61,11 +62,13 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
   const catalog = catalogOf(tables)
   const limits = { rows: config.query.maxRows }
   const query = new Query({ client: clickhouse.reader, catalog, clock: env.clock, limits })
+  const bodies = new Bodies()
   const samples = (): Sample[] => [
     ...intake.samples(),
     ...engineSamples(clickhouse),
     ...retentionSamples(retention),
     ...samplesOf(query.counters),
+    sampleOf('bodies_refused_total', 'Requests of blocks, too many at a time.', bodies.refused),
   ]
   const app = buildApp({
     clock: env.clock,
@@ -79,6 +82,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     },
     server: () => ({ version, startedAt, ...cost(), samples: samples() }),
     samples,
+    bodies,
     assets: readAssets(),
   })
   const fetch = app.fetch as (request: Request) => Promise<Response>

@@ -5,7 +5,7 @@ import { ERRORS, MetaflowError, sentenceOf } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import { Agents, type Part, REPORT_BYTES_MAX } from './agents.ts'
 import { type Asset, assetRoutes } from './assets.ts'
-import { readBody, readJson } from './body.ts'
+import { Bodies, readJson } from './body.ts'
 import { bearer, sameSite, secureHeaders } from './guard.ts'
 import { metricsText } from './metrics.ts'
 import { type QueryPort, queryRoutes } from './query.ts'
@@ -29,6 +29,7 @@ export type AppDeps = {
   readonly engine: () => EngineHealth
   readonly server: () => Part
   readonly samples: () => readonly Sample[]
+  readonly bodies?: Bodies
   /** The page's files by path: `/index.html`, `/main.js`. */
   readonly assets?: ReadonlyMap<string, Asset>
 }
@@ -36,6 +37,7 @@ export type AppDeps = {
 /** Every HTTP route of the server. */
 export function buildApp(deps: AppDeps): Hono {
   const app = new Hono({ strict: false })
+  const bodies = deps.bodies ?? new Bodies()
   const guard = { token: deps.token, hosts: deps.hosts ?? [] }
   app.onError((thrown, c) => failed(c, thrown))
   app.notFound((c) =>
@@ -54,7 +56,7 @@ export function buildApp(deps: AppDeps): Hono {
   app.route('/v1/query', queryRoutes(deps.query))
   app.get('/v1/catalog', (c) => c.json(deps.catalog as object))
   app.post('/v1/blocks', async (c) => {
-    const body = await readBody(c.req.raw, BLOCKS_BYTES_MAX)
+    const body = await bodies.read(c.req.raw, BLOCKS_BYTES_MAX)
     return responseOf(await deps.takeBlocks(body, c.req.header('authorization')))
   })
   addStatus(app, deps)
@@ -85,8 +87,11 @@ function responseOf({ status, headers, body }: HttpAnswer): Response {
 }
 
 function failed(c: Context, thrown: unknown): Response {
-  if (thrown instanceof MetaflowError)
-    return c.json({ error: thrown.message, code: thrown.code }, ERRORS[thrown.code].status)
+  if (thrown instanceof MetaflowError) {
+    const { message, code } = thrown
+    if (code === 'unavailable') c.header('retry-after', '1')
+    return c.json({ error: message, code }, ERRORS[code].status)
+  }
   // Who asked has hung up: nobody hears an answer, and it is no failure of ours.
   if (c.req.raw.signal.aborted) return c.body(null, 400)
   log('error', 'Cannot answer a request', { path: c.req.path, why: sentenceOf(thrown) })

@@ -1,6 +1,8 @@
 import { expect, test } from 'bun:test'
 import { MetaflowError } from '../../../src/lib/errors.ts'
 import { type AppDeps, buildApp } from '../../../src/server/apis/app.ts'
+import { Bodies } from '../../../src/server/apis/body.ts'
+import { until } from '../../until.ts'
 
 const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
 const part = { version: '1', startedAt: 1, cpuSeconds: 2, memoryBytes: 3, samples: [] }
@@ -165,6 +167,31 @@ test('blocks beyond the bound are refused, announced or not', async () => {
   expect(response.status).toBe(413)
   const stream = new Blob([body]).stream()
   expect((await app().request('/v1/blocks', { method: 'POST', body: stream })).status).toBe(413)
+})
+
+test('blocks are read of so many at a time as there is room for', async () => {
+  const bodies = new Bodies(100)
+  const one = app({ bodies })
+  const rest = Promise.withResolvers<void>()
+  const slow = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new Uint8Array(60)),
+    pull: async (controller) => {
+      await rest.promise
+      controller.close()
+    },
+  })
+  const first = one.request('/v1/blocks', { method: 'POST', body: slow })
+  const post = (size: number): Response | Promise<Response> =>
+    one.request('/v1/blocks', { method: 'POST', body: new Uint8Array(size) })
+  await until(async () => {
+    const { status, headers } = await post(50)
+    return status === 503 && headers.get('retry-after') === '1'
+  })
+  expect(bodies.refused).toBe(1)
+  expect((await post(40)).status).toBe(202)
+  rest.resolve()
+  expect((await first).status).toBe(202)
+  expect((await post(100)).status).toBe(202)
 })
 
 test('status tells of the server, the engine and the latest report of each agent', async () => {
