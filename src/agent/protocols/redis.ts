@@ -16,7 +16,6 @@ import {
   CONFIRMATIONS,
   indexOfWord,
   isWord,
-  MONITOR,
   PUSHES,
   RESET,
   RESET_ALL,
@@ -36,7 +35,8 @@ import { HOLE, lineEnd, numberAt, numberEnd, Values } from './redis/resp.ts'
  * Responses come in order. A message is told at its beginning; the rest of its values goes by and
  * tells its end: of a value only the line with its size must be seen. A push answers nothing: RESP3
  * marks it with >, RESP2 sends it as an array that begins with a word of PUSHES to who has
- * subscribed. SUBSCRIBE is confirmed once a channel: the first confirmation is its response.
+ * subscribed. SUBSCRIBE is confirmed once a channel: the first confirmation is its response. What
+ * MONITOR shows is a line that begins with a time.
  *
  * For who redacts: values stand behind the first space of the resource, keys and channels before
  * it (ECHO and PING, whose argument is a value, have none). Secrets are never in it.
@@ -92,7 +92,6 @@ class RedisConversation implements Conversation {
   #reply = REPLY
   #isResp3 = false
   #isSubscribed = false
-  #isMonitor = false
   #isReplica = false
   /** Confirmations that are still to come of a subscription already answered. */
   #confirmations = 0
@@ -142,13 +141,14 @@ class RedisConversation implements Conversation {
   #reset(): void {
     this.#isResp3 = false
     this.#isSubscribed = false
-    this.#isMonitor = false
     this.#confirmations = 0
   }
 
   #request(bytes: Uint8Array, start: number, message: Message): number {
     const size = request.read(bytes, start)
     if (size <= 0 || request.operation.end === 0) return size
+    // It may have been CLIENT REPLY.
+    if (request.command === CLIENT && (request.isCut || request.hasHole)) return WRONG
     request.fill(message)
     message.tag = tagOf(request)
     message.kind = this.#willAnswer() ? 'request' : 'oneway'
@@ -201,7 +201,6 @@ class RedisConversation implements Conversation {
     message.last = values.left === 0
     this.#waiting = Math.max(this.#waiting - 1, 0)
     if (type === MINUS || type === BANG) readError(bytes, start, size, message)
-    else if (asked === MONITOR) this.#isMonitor = true
     else if (asked === RESET_ALL) this.#reset()
     else if (asked === SYNC) return this.#replicate(bytes, start, message)
     return size
@@ -226,8 +225,7 @@ class RedisConversation implements Conversation {
   /** ANSWER, PUSH, or MORE where the word that decides is not here. */
   #kindOf(type: number, bytes: Uint8Array, start: number): number {
     const asked = this.#link.pending(NO_ID)
-    if (type === PLUS && this.#isMonitor && (asked === NO_TAG || isDigit(bytes[start + 1]!)))
-      return PUSH
+    if (type === PLUS && isDigit(bytes[start + 1]!) && isMonitored(bytes, start + 1)) return PUSH
     if (type !== GREATER && type !== STAR) return ANSWER
     const isPushable = asked !== COMMAND || (this.#isSubscribed && !this.#isResp3)
     if (type === STAR && !isPushable) return ANSWER
@@ -269,6 +267,13 @@ function rest(side: Side, bytes: Uint8Array, start: number, message: Message): n
 function tagOf({ command, arguments: count }: Request): number {
   if (command.tag < SUBSCRIPTION) return command.tag
   return command.tag + SUBSCRIPTION_STEP * Math.min(count, COUNT_TOLD_MAX)
+}
+
+/** Whether a line tells of another client's command: seconds, a dot, microseconds, a bracket. */
+function isMonitored(bytes: Uint8Array, start: number): boolean {
+  let at = start
+  while (isDigit(bytes[at]!) || bytes[at] === DOT) at++
+  return bytes[at] === SP && bytes[at + 1] === BRACKET
 }
 
 /** Where the text of a group's first value begins, or MORE, or WRONG where it is no text. */
@@ -372,6 +377,8 @@ const PERCENT = 0x25
 const STAR = 0x2a
 const PLUS = 0x2b
 const MINUS = 0x2d
+const DOT = 0x2e
 const COLON = 0x3a
 const GREATER = 0x3e
+const BRACKET = 0x5b
 const PIPE = 0x7c

@@ -95,6 +95,7 @@ const CASES: readonly (readonly [string, Sender, string, string])[] = [
   ['a RESP2 push', 'server', `*3\r\n${bulk('message')}${bulk('c')}${bulk('x')}`, '- 31'],
   ['an array of any other word', 'server', `*1\r\n${bulk('massage')}`, 'response 17'],
   ['the beginning of an array', 'server', `*1\r\n$7\r\nmess`, `${MORE}`],
+  ['what MONITOR shows', 'server', '+1339518083.107412 [0 lua] "get" "k"\r\n', '- 38'],
   ['zeros as nothing of ours', 'server', '\0\0\0\0', '-1'],
 ]
 
@@ -224,7 +225,7 @@ const TALKS: Record<string, readonly Step[]> = {
     ['client', command('RESET'), ['request RESET 15']],
     ['server', '+1339518083.1 [0 lua] "get"\r\n+RESET\r\n', ['- 29', 'response 8']],
     ['client', command('EVAL', 'x', '0'), ['request EVAL x 0 28']],
-    ['server', '+1\r\n', ['response 4']],
+    ['server', '+1.5\r\n', ['response 6']],
   ],
   'RESET, which ends CLIENT REPLY': [
     ['client', command('CLIENT', 'REPLY', 'OFF'), ['oneway CLIENT REPLY OFF 36']],
@@ -250,6 +251,10 @@ const TALKS: Record<string, readonly Step[]> = {
     ['server', '+OK\r\n', ['response 5']],
     ['client', command('GET', 'k'), ['request GET k 20']],
   ],
+  'a hole in what may be CLIENT REPLY as lost framing': [
+    ['client', `*3\r\n${bulk('CLIENT')}${bulk('REPLY')}${ZEROS}`, [`${WRONG}`]],
+  ],
+  'a hole in a name as lost framing': [['client', `*1\r\n$11\r\nUNSUB${ZEROS}`, [`${WRONG}`]]],
   'a hole behind a big value': [
     [
       'client',

@@ -8,14 +8,12 @@
 export const COMMAND = 0
 /** In a subscribed connection of RESP2 pushes may come before its response: PING, QUIT. */
 export const PING = 1
-/** Lines without end follow its response. */
-export const MONITOR = 2
 /** A replication stream follows its response. */
-export const SYNC = 3
-/** Its response ends what SUBSCRIBE, MONITOR, HELLO and CLIENT REPLY began. */
-export const RESET_ALL = 4
+export const SYNC = 2
+/** Its response ends what SUBSCRIBE, HELLO and CLIENT REPLY began. */
+export const RESET_ALL = 3
 /** SUBSCRIPTION + its place in CONFIRMATIONS, and SUBSCRIPTION_STEP × the channels it names. */
-export const SUBSCRIPTION = 5
+export const SUBSCRIPTION = 4
 export const SUBSCRIPTION_STEP = 16
 
 export type Command = {
@@ -67,7 +65,6 @@ const COMMANDS: readonly Command[] = [
   command('ping', PING, 0),
   command('quit', PING, ALL),
   command('echo', COMMAND, 0),
-  command('monitor', MONITOR, ALL),
   command('sync', SYNC, ALL),
   command('psync', SYNC, ALL),
   ...CONFIRMATIONS.map((word, i) => ({ word, tag: SUBSCRIPTION + i, shown: ALL })),

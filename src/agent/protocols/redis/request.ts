@@ -90,16 +90,23 @@ export class Request {
     // A zero where the line ends is a hole that has swallowed the end of the text.
     if (bytes[end] === 0) this.hasHole = true
     else if (end < bytes.length && bytes[end] !== CR) return WRONG
-    if (i === 0) this.#name(bytes, from, end)
-    else this.#add(bytes, from, end, i)
+    if (i > 0) this.#add(bytes, from, end, i)
+    else if (!this.#name(bytes, from, end)) return WRONG
     return end + 2
   }
 
-  #name(bytes: Uint8Array, start: number, end: number): void {
+  /** False where a hole took a part of the name: nobody knows how the command is answered. */
+  #name(bytes: Uint8Array, start: number, end: number): boolean {
     this.command = commandOf(bytes, start, end)
     const { operation } = this
-    for (let at = start; at < end; at++) operation.bytes[at - start] = UPPER[bytes[at]!]!
+    let isWhole = true
+    for (let at = start; at < end; at++) {
+      const byte = UPPER[bytes[at]!]!
+      operation.bytes[at - start] = byte
+      if (byte === 0) isWhole = false
+    }
     operation.end = end - start
+    return isWhole
   }
 
   /** Adds argument `i`, which may be empty: who redacts must see where the first one ends. */
