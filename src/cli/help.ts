@@ -28,10 +28,10 @@ const TOPICS: Readonly<Record<string, () => string>> = {
     `metaflow --mode=agent: observe this machine and send to a server\n\n${flagsHelp('agent')}`,
   server: () => `metaflow --mode=server: take, keep, answer\n\n${flagsHelp('server')}`,
   demo: () => `metaflow --mode=demo: server and agent on this machine\n\n${flagsHelp('demo')}`,
-  query: () => `metaflow query SQL: ask a server
+  query: () => `metaflow query SQL: ask a server; - reads the statement from the standard input
 
   --output table|json|csv
-      How the answer is printed.
+      How the answer is printed: as a table (the default), one JSON array, or CSV.
   --db NAME
       Database of unqualified tables.
 ${flagsHelp('client')}`,

@@ -87,12 +87,11 @@ function isNumeric(value: unknown): boolean {
 }
 
 function cellText(value: Cell): string {
-  if (value === null) return 'NULL'
-  if (typeof value === 'string') return safe(value)
   return safe(plain(value))
 }
 
 function plain(value: unknown): string {
+  if (value === null) return 'NULL'
   if (value instanceof Digits) return value.text
   if (Array.isArray(value)) return `[${value.map(plain).join(', ')}]`
   if (typeof value === 'object' && value !== null)

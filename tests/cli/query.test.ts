@@ -39,7 +39,7 @@ function serve(answer: (format: string | undefined) => Response): {
 
 const ROWS =
   '{"OPT_STATUS":"SUCCESS","DESCRIPTION":"","result":{"columns":["name","n","list"],"schemas":[],' +
-  '"values":[["a\\u001b[2Jb",18446744073709551615,[1,2]],["请求",5,[]],[null,0.10,{"a":1}]]},' +
+  '"values":[["a\\u001b[2Jb",18446744073709551615,[1,null]],["请求",5,[]],[null,0.10,{"a":1}]]},' +
   '"truncated":true,"sql":"SELECT","elapsed_ms":1.5}'
 
 const query = (args: readonly string[], environment: Record<string, string> = {}) =>
@@ -53,8 +53,8 @@ test('metaflow query prints a table with every digit and no control characters',
   server.stop()
   expect(run.stdout.split('\n')).toEqual([
     'name                       n  list',
-    '──────  ────────────────────  ──────',
-    'a·[2Jb  18446744073709551615  [1, 2]',
+    '──────  ────────────────────  ─────────',
+    'a·[2Jb  18446744073709551615  [1, NULL]',
     '请求                       5  []',
     'NULL                    0.10  {a: 1}',
     '',
