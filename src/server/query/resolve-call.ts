@@ -60,12 +60,21 @@ function resolveArgument(arg: Expression, scope: Scope, resolver: Resolver): Exp
   return { ...arg, body }
 }
 
-/** Enum(l7_protocol): the word, as the peers' users know it. */
+/** Enum(l7_protocol): the word, as the peers' users know it; of what is a word, the word itself. */
 function resolveEnum(call: Call, scope: Scope, { context, resolve }: Resolver): Expression {
-  const column = call.args[0]
-  const words = column && call.args.length === 1 ? wordsOf(column, scope, 0) : undefined
-  if (!words) throw context.fail(call.at, 'Enum takes one column whose numbers have words')
-  return { ...printedWords(words, resolve(column!, scope, context)), expanded: 'Enum' } as Call
+  const [column, ...others] = call.args
+  const isAlone = column !== undefined && others.length === 0
+  const words = isAlone ? wordsOf(column, scope, 0) : undefined
+  if (words)
+    return { ...printedWords(words, resolve(column!, scope, context)), expanded: 'Enum' } as Call
+  if (!isAlone || !isWord(column, scope))
+    throw context.fail(call.at, 'Enum takes one column whose numbers have words')
+  return { ...call, name: 'toString', args: [resolve(column, scope, context)] }
+}
+
+function isWord(e: Expression, scope: Scope): boolean {
+  const found = e.kind === 'column' ? scope.find(e.parts, e.at)?.found : undefined
+  return found?.kind === 'column' && found.info?.kind === 'string'
 }
 
 /** DISTINCT, FILTER and `count(*)` as what they are short for; the name as ClickHouse has it. */
