@@ -73,6 +73,12 @@ export class Log {
     return this.#current?.opened ?? 0
   }
 
+  /** Whether some table with rows in the file that is appended to waits for no other rows. */
+  get hasIdleTable(): boolean {
+    const tables = [...(this.#current?.tables ?? [])]
+    return tables.some((table) => !this.sealed.some(({ pending }) => pending.has(table)))
+  }
+
   /** Whether a block must wait for the next file. */
   isFullFor({ header, bytes, bodySize }: TakenBlock): boolean {
     const current = this.#current

@@ -30,6 +30,11 @@ type Cause = (typeof CAUSES)[number]
 const PAUSE_MS = 1000
 /** A segment is at most so much older than it should be when it is sealed: a fourth. */
 const TICKS_PER_SEAL = 4
+/**
+ * While segments wait they grow, so that a slow engine gets few inserts. Where one table alone
+ * lags, the others go on, only so many times as slowly.
+ */
+const LAGGING_TIMES = 5
 const RETRY_AFTER: Readonly<Record<string, string>> = { 'retry-after': '1' }
 
 /**
@@ -326,8 +331,9 @@ export class Receiver {
     if (now < this.#pausedUntil && !this.#isClosing) return
     try {
       this.#reserve.check()
-      const age = now - this.#log.opened
-      const isOld = age >= this.#limits.sealMs * 1000 && !this.#log.sealed.some(isPending)
+      const ages = (now - this.#log.opened) / (this.#limits.sealMs * 1000)
+      const isBehind = this.#log.sealed.some(isPending)
+      const isOld = isBehind ? ages >= LAGGING_TIMES && this.#log.hasIdleTable : ages >= 1
       if (this.#log.hasFailed) await this.#log.open()
       if (this.#log.isOpen && this.#log.blocks > 0 && (isOld || this.#isClosing)) await this.#seal()
       await this.#drop(now)

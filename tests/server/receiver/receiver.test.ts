@@ -139,6 +139,15 @@ describe('Receiver.take', () => {
     expect(statuses).toEqual([200, 200, 503])
   })
 
+  test('seals for the tables that go on while another lags behind', async () => {
+    const receiver = await open(newDirectory())
+    await receiver.take(block(1))
+    await until(() => receiver.next(l7FlowLog.number) !== undefined)
+    await receiver.take(block(1, '2', application1s))
+    await until(() => receiver.next(application1s.number) !== undefined)
+    expect(receiver.size.segments).toBe(2)
+  })
+
   test('remembers no sender of whom it took nothing', async () => {
     const receiver = await open(newDirectory(), { limits: { streams: 2 } })
     for (const lifetime of ['1', '2', '3', '4'])
