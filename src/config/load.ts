@@ -80,7 +80,14 @@ function build<S extends Side>(
   const config = { ...parsed.config } as ConfigOf[S] & { dataDir?: string }
   if (config.dataDir !== undefined) config.dataDir = resolve(config.dataDir)
   checkRules(config)
-  return { config, sources }
+  return { config: withOrigin(config), sources }
+}
+
+/** Paths are put behind the server's address: a slash at its end would be one too many. */
+function withOrigin<T extends object>(config: T): T {
+  if (!('agent' in config)) return config
+  const agent = config.agent as { readonly server: string }
+  return { ...config, agent: { ...agent, server: new URL(agent.server).origin } }
 }
 
 function put(target: object, key: string, value: unknown): void {

@@ -4,6 +4,11 @@ import type { AgentConfig, ClientConfig, DemoConfig, ServerConfig } from './sett
 
 /** Throws misuse where settings contradict each other. */
 export function checkRules(config: AgentConfig | ServerConfig | DemoConfig | ClientConfig): void {
+  if ('agent' in config && !isBare(config.agent.server))
+    refuse(
+      'use agent.server',
+      'it is to be http(s)://HOST:PORT; agent.token is a setting of its own',
+    )
   if (!('server' in config)) return
   const { server, clickhouse } = config
   const { host, port } = splitListen(server.listen)

@@ -90,6 +90,13 @@ test.each<[Side, string[], Environment, string]>([
   ['server', ['--server-disk-share=2'], {}, 'expected number > 0 and ≤ 0.95, not 2'],
   ['server', ['--listen=127.0.0.1'], {}, 'expected HOST:PORT'],
   ['server', ['--listen=127.0.0.1:70000'], {}, 'ports end at 65535'],
+  [
+    'agent',
+    ['--server=http://u:p@host'],
+    {},
+    'Cannot use agent.server: it is to be http(s)://HOST:',
+  ],
+  ['client', ['--server=http://host/metaflow'], {}, 'Cannot use agent.server: it is to be'],
   ['server', ['--server-token=a b'], {}, 'expected visible ASCII characters, no spaces'],
   ['agent', [], { METAFLOW_AGENT_TOKEN: '秘密' }, 'METAFLOW_AGENT_TOKEN: expected visible ASCII'],
   ['agent', ['--agent-endpoints=x'], {}, 'expected PREFIX=SEGMENTS, …, not "x"'],
@@ -149,6 +156,14 @@ test.each([
 test('loadConfig never shows a secret that cannot be used', () => {
   const file = yaml('server:\n  token: [hunter2]\n')
   expect(() => load('server', ['--config', file])).toThrow(/^(?!.*hunter2)/)
+})
+
+test('loadConfig takes the slash from the end of an address, behind which paths are put', () => {
+  for (const side of ['agent', 'client', 'demo'] as const)
+    for (const given of ['http://host:20416/', 'http://host:20416'])
+      expect(load(side, ['--server', given]).config).toMatchObject({
+        agent: { server: 'http://host:20416' },
+      })
 })
 
 test('reachLoopback excepts this machine from a proxy, beside what was excepted', () => {
