@@ -1,5 +1,6 @@
 import type { ComponentChildren, VNode } from 'preact'
 import type { Loaded } from '../api.ts'
+import { moment } from '../figures.ts'
 
 /** Shows what there is: a skeleton while loading, an error with the last answer, or nothing. */
 export function Show<T>(props: {
@@ -12,7 +13,9 @@ export function Show<T>(props: {
   if (value === undefined) return error ? <Problem sentence={error} /> : <Skeleton />
   return (
     <>
-      {error && <Problem sentence={`${error} (shown: ${new Date(at).toLocaleTimeString()})`} />}
+      {error && (
+        <Problem sentence={`${error} (shown: ${moment(at * 1000).slice(0, -'.000'.length)})`} />
+      )}
       {props.isEmpty(value) ? <div class="empty">{props.empty}</div> : props.children(value)}
     </>
   )
