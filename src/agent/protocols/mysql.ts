@@ -206,6 +206,7 @@ class MysqlConversation implements Conversation {
     const text = readLogin(bytes, at, at + size, this.#agreement)
     this.#answer.agree(this.#agreement)
     message.resource.set(text.bytes, 0, text.end)
+    message.truncated = this.#end < at + size
     this.#ask(CONNECT, 1, message)
     return HEADER_SIZE + size
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { mysql } from '../../../src/agent/protocols/mysql.ts'
-import { MORE, type Sender, SWITCH, WRONG } from '../../../src/agent/protocols/protocol.ts'
+import { Input, MORE, type Sender, SWITCH, WRONG } from '../../../src/agent/protocols/protocol.ts'
+import { Message } from '../../../src/model/message.ts'
 import { bytesOf, TestLink, textOf } from './link.ts'
 import { little, packet } from './mysql-bytes.ts'
 
@@ -589,6 +590,19 @@ test.each([
   ['client', query('SELECT 1').slice(0, 4), 0],
 ] as const)('mysql claims of a %s %p: %i', (sender, input, want) => {
   expect(mysql.claim(bytesOf(input), sender)).toBe(want)
+})
+
+test('mysql says of a login that a hole took its names', () => {
+  const bytes = bytesOf(login(FLAGS.db, 'bob\0\0shop\0'))
+  for (const from of [30, 38, bytes.length]) {
+    const input = new Input()
+    input.set(bytes.slice().fill(0, from), 0, bytes.length)
+    input.zerosFrom = from
+    input.zerosTo = from < bytes.length ? bytes.length : 0
+    const message = new Message()
+    expect(new TestLink(mysql).conversation.feed('client', input, message)).toBe(bytes.length)
+    expect(message.truncated).toBe(from < bytes.length)
+  }
 })
 
 test('mysql waits for a command that is cut', () => {
