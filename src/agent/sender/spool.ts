@@ -20,7 +20,6 @@ const HEAD = 24
 const RENAMED = '.renamed'
 /** Failures after which a file will not be read another time either. */
 const LOST: ReadonlySet<unknown> = new Set(['ENOENT', 'EIO'])
-const FILE_BYTES = 8 * 1024 * 1024
 
 /** A numbered block that waits to be acknowledged. */
 export type Entry = {
@@ -34,7 +33,8 @@ export type Entry = {
 export type SpoolStream = {
   readonly lifetime: string
   readonly lane: number
-  readonly fileBytes?: number | undefined
+  /** How long a file gets; absent where the spool is only read. */
+  readonly fileBytes?: number
 }
 
 /** A stream's name on the wire, and what its numbers and rows are less by there. */
@@ -67,7 +67,7 @@ export class Spool {
     this.#directory = directory
     this.lifetime = stream.lifetime
     this.lane = stream.lane
-    this.#fileBytes = stream.fileBytes ?? FILE_BYTES
+    this.#fileBytes = stream.fileBytes ?? 0
   }
 
   get bytes(): number {

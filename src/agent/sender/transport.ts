@@ -31,6 +31,9 @@ export type TransportOptions = {
 const MEMORY_BYTES = 16 * 1024 * 1024
 const RESERVE_BYTES = 64 * 1024 * 1024
 const WRITE_BYTES = 4 * 1024 * 1024
+const FILE_BYTES = 8 * 1024 * 1024
+/** Into so many files also a small spool is divided: the oldest but one gives way. */
+const FILES_MIN = 8
 const TIMEOUT_MS = 30_000
 const PAUSE_MS = 500
 const PAUSE_MS_MAX = 30_000
@@ -69,7 +72,8 @@ export class Transport {
   #flushes: (() => void)[] = []
 
   constructor(options: TransportOptions) {
-    const { env, directory, agentId, lane = 0, fileBytes } = options
+    const { env, directory, agentId, lane = 0, maxBytes } = options
+    const fileBytes = options.fileBytes ?? Math.min(FILE_BYTES, maxBytes / FILES_MIN)
     const lifetime = options.lifetime ?? env.random.bytes(16).toHex()
     this.#env = env
     this.#options = options

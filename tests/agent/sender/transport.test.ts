@@ -128,6 +128,22 @@ test('Transport drops the oldest when its spool is full; the server counts every
   expect(transport.held.disk).toBe(0)
 })
 
+test('Transport keeps the newest in a small spool, too', async () => {
+  const server = new Server()
+  server.isAway = true
+  const transport = open(server, newDirectory(), { maxBytes: 20_000 })
+  let sent = 0
+  for (; transport.counters.dropped.full < 30; sent++) {
+    send(transport, 1)
+    await until(() => transport.held.memory === 0 || transport.failures === 0)
+  }
+  server.isAway = false
+  expect(await transport.flush(10_000)).toBe(true)
+  const last = server.blocks.slice(-20)
+  expect(last.map(({ rows }) => rows)).toEqual(Array(20).fill(1))
+  expect(transport.counters.out + transport.counters.dropped.full).toBe(sent)
+})
+
 test('Transport drops what does not fit in memory when the disk will not have it', async () => {
   const server = new Server()
   server.isAway = true
