@@ -229,6 +229,17 @@ describe.skipIf(reason !== '')('the page', () => {
     await page.waitForSelector('.detail', { state: 'detached' })
   })
 
+  test('a filter applies by Enter, and is gone by a click on its cross', async () => {
+    await open('/calls', shop)
+    const input = page.locator('input[aria-label="request contains"]')
+    await input.fill("o'clock")
+    await input.press('Enter')
+    await page.waitForURL(/resource=o%27clock/)
+    const { x, y, width, height } = (await input.boundingBox())!
+    await page.mouse.click(x + width - 18, y + height / 2)
+    await page.waitForURL((url) => !url.searchParams.has('resource'))
+  })
+
   test('says where filters leave nothing, and leads back to all calls', async () => {
     await open('/calls?service=nobody&slower=1e999', () => ({ columns: [], values: [] }))
     await page.waitForSelector('text=No call like this in this time')

@@ -140,6 +140,8 @@ function Filters(): VNode {
       placeholder={hint}
       value={params.get(name) ?? ''}
       onChange={(event) => set({ [name]: event.currentTarget.value, call: null })}
+      // A click on its cross is no change yet.
+      onSearch={(event) => set({ [name]: event.currentTarget.value, call: null })}
     />
   )
   return (
