@@ -69,7 +69,9 @@ export class Message {
   rows: number = NO_COUNT
   /** A field was cut because its bytes were not captured. */
   truncated = false
-  /** The same of `values`, which most rows do not show. */
+  /** Its end was not captured: other messages may lie where it was. */
+  isEndLost = false
+  /** The same as `truncated`, of `values`, which most rows do not show. */
   valuesTruncated = false
   /** The command, verb or question type: `request_type`. */
   readonly operation: Text = new Text()
@@ -106,6 +108,7 @@ export class Message {
     this.length = NO_COUNT
     this.rows = NO_COUNT
     this.truncated = false
+    this.isEndLost = false
     this.valuesTruncated = false
     this.operation.clear()
     this.resource.clear()

@@ -71,6 +71,45 @@ test('Pipeline says no length of a body that is not over in time, nor of one tha
   ])
 })
 
+test('Pipeline takes no answer to a request that lies in a hole for that of the next', () => {
+  const rows: string[] = []
+  const pipeline = new Pipeline({ onCalls: each((call) => rows.push(row(call))), redact: true })
+  const wire = new Wire(pipeline.segment, { role: 'client' })
+  const answer = (id: string): string =>
+    `HTTP/1.1 200 OK\r\nX-Request-ID: ${id}\r\nContent-Length: 0\r\n\r\n`
+  wire.open()
+  const put =
+    'PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /b HTTP/1.1\r\n\r\n'
+  wire.send(put, { captured: put.indexOf('0\r\n') })
+  wire.receive(answer('a') + answer('b'))
+  wire.send('GET /c HTTP/1.1\r\n\r\n')
+  wire.receive(answer('c'))
+  pipeline.drain()
+  expect(rows.map((one) => one.match(/resource=.\w|x_request_id_1=\w/g)?.join(' '))).toEqual([
+    'resource=/a x_request_id_1=a',
+    'x_request_id_1=b',
+    'resource=/c x_request_id_1=c',
+  ])
+})
+
+test('Pipeline reads on behind a hole in what was sent after 100 Continue', () => {
+  const rows: string[] = []
+  const pipeline = new Pipeline({
+    onCalls: each(({ type, code, isTruncated }) => rows.push(`${type} ${code} ${isTruncated}`)),
+    redact: true,
+  })
+  const wire = new Wire(pipeline.segment, { role: 'client' })
+  wire.open()
+  wire.send('PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n')
+  wire.receive('HTTP/1.1 100 Continue\r\n\r\n')
+  wire.send(`1770\r\n${'x'.repeat(6000)}\r\n0\r\n\r\n`, { captured: 4096 })
+  wire.receive('HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n')
+  wire.send('GET /b HTTP/1.1\r\n\r\n')
+  wire.receive('HTTP/1.1 204 No Content\r\n\r\n')
+  pipeline.drain()
+  expect(rows).toEqual(['2 201 true', '2 204 false'])
+})
+
 test('Pipeline reads what a program takes a byte at a time', () => {
   const rows: string[] = []
   const pipeline = new Pipeline({ onCalls: each((call) => rows.push(row(call))), redact: true })

@@ -203,6 +203,7 @@ class HttpConversation implements Conversation {
     if (size < 0) {
       this.#client = LOOSE
       message.truncated = true
+      message.isEndLost = true
       // What the head said of the length before it was cut still holds.
       if (head.contentLength >= 0) message.length = head.contentLength
       return seen
@@ -254,6 +255,7 @@ class HttpConversation implements Conversation {
     if (fields === HOLE) {
       this.#server = LOOSE
       message.truncated = true
+      message.isEndLost = true
       return end - start
     }
     if (head.contentLength >= 0) message.length = head.contentLength
@@ -298,6 +300,7 @@ class HttpConversation implements Conversation {
     if (sender === 'client') this.#client = state
     else this.#server = state
     message.truncated = state === LOOSE
+    message.isEndLost = state === LOOSE
   }
 }
 

@@ -298,7 +298,7 @@ export class Feeder {
     }
     if (!side.isPartial) side.isInterrupted = false
     side.isPartial = !message.last
-    side.isAnchored = true
+    side.isAnchored = !message.isEndLost
     const at = input.start
     mark.direction = side.direction
     mark.captured = Math.min(next, input.end) - at

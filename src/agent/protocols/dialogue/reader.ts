@@ -54,10 +54,9 @@ export class Dialogue implements ByteReader {
     this.#room.counters.in++
     const side = segment.direction === 'send' ? feeder.sent : feeder.received
     if (feeder.isHolding) feeder.tick(segment.time)
-    if (this.#lastSide !== side) feeder.otherOf(side).isInterrupted = true
     if (this.#state !== 'reading') this.#takeUnread(side, segment)
     else if (this.#connection.isDatagram) this.#readDatagram(side, segment)
-    else feeder.read(side, segment)
+    else this.#read(side, segment)
     this.#lastTime = segment.time
     this.#lastSide = side
   }
@@ -124,6 +123,17 @@ export class Dialogue implements ByteReader {
     this.#state = 'deaf'
     this.#connection.wants = IGNORE
     this.#feeder.end()
+  }
+
+  /** What says nothing, as an interim response, interrupts nobody. */
+  #read(side: Side, segment: Segment): void {
+    const feeder = this.#feeder
+    const other = feeder.otherOf(side)
+    const { told } = feeder
+    const wasInterrupted = other.isInterrupted
+    other.isInterrupted = true
+    feeder.read(side, segment)
+    if (feeder.told === told && side.size === 0) other.isInterrupted = wasInterrupted
   }
 
   #readDatagram(side: Side, segment: Segment): void {
