@@ -166,6 +166,12 @@ describe.skipIf(reason !== '')('the page', () => {
       await page.waitForSelector(path === '/map' ? '.node' : 'text=onerror')
       expect(await page.locator('main img').count()).toBe(0)
       expect(await page.title()).not.toContain('broken –')
+      if (path === '/') {
+        // A long one leaves the figures in sight, and shows whole over itself.
+        const { x, width } = (await page.locator('th:last-child').boundingBox())!
+        expect(x + width).toBeLessThan(1280)
+        expect(await page.getAttribute('tbody tr:first-child td', 'title')).toBe(name)
+      }
       expect(complaints).toEqual([])
     }
   })

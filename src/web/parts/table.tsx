@@ -54,7 +54,7 @@ export function Table<T>(props: {
               onClick={(event) => isLink(event.target) || props.onRow?.(row)}
             >
               {fields.map((f) => (
-                <td key={f.title} class={f.numeric ? 'num' : ''}>
+                <td key={f.title} class={f.numeric ? 'num' : ''} title={wholeOf(f, row)}>
                   {f.cell(row)}
                 </td>
               ))}
@@ -69,6 +69,12 @@ export function Table<T>(props: {
 /** A click on a link is the link's alone. */
 function isLink(target: EventTarget | null): boolean {
   return target instanceof Element && target.closest('a') !== null
+}
+
+/** A text that may be cut where it stands. */
+function wholeOf<T>({ by, cell }: Field<T>, row: T): string | undefined {
+  const text = by ? by(row) : cell(row)
+  return typeof text === 'string' ? text : undefined
 }
 
 function sorted<T>(rows: readonly T[], by: (row: T) => number | string, sign: number): T[] {
