@@ -3,7 +3,9 @@ import { encodeDropped } from '../../wire/block.ts'
 import { numberBlock, readHeader } from '../../wire/header.ts'
 import type { Entry, Spool } from './spool.ts'
 
-const REQUEST_BYTES = 4 * 1024 * 1024
+const REQUEST_BYTES_MAX = 4 * 1024 * 1024
+/** After a time-out half as much goes at once, then by so much more with each success. */
+const REQUEST_GROWTH = 1.25
 const REQUEST_BLOCKS = 64
 /** Numbers without rows that travel in one request. */
 const EMPTY_BLOCKS = 4096
@@ -36,6 +38,7 @@ export class Outgoing {
   isKnown: boolean
   /** After a refusal blocks go one by one, until the refused one is known. */
   isCareful = false
+  #requestBytes = REQUEST_BYTES_MAX
   readonly #env: Env
   readonly #agent: string
   readonly #refused = new Set<number>()
@@ -127,6 +130,13 @@ export class Outgoing {
       this.memoryBytes -= bytes.length
   }
 
+  /** Whether a request was answered in time: what the way takes is found out by trying. */
+  tried(batch: Batch, isInTime: boolean): void {
+    this.#requestBytes = isInTime
+      ? Math.min(REQUEST_BYTES_MAX, this.#requestBytes * REQUEST_GROWTH)
+      : batch.body.length / 2
+  }
+
   /** The server will never have this block: its number travels empty. */
   refuse(sequence: number): void {
     this.#refused.add(sequence)
@@ -167,7 +177,7 @@ export class Outgoing {
     for (const entry of entries) {
       const { sequence, rows, bytes } = entry
       if (sequence !== last + 1) break
-      const isFull = parts.length >= REQUEST_BLOCKS || size + bytes.length > REQUEST_BYTES
+      const isFull = parts.length >= REQUEST_BLOCKS || size + bytes.length > this.#requestBytes
       if (parts.length > 0 && (isFull || this.isCareful)) break
       const isRefused = this.#refused.has(sequence)
       this.#number(entry)

@@ -176,9 +176,11 @@ export class Transport {
         timeoutMs,
       })
     } catch (error) {
+      if ((error as { code?: unknown }).code === 'ETIMEDOUT') stream.tried(batch, false)
       this.#away(sentenceOf(error), 0)
       return
     }
+    stream.tried(batch, true)
     const progress = progressOf(answer.body)
     const isAnswer = answer.status === 200 || answer.status === 409
     if (isAnswer && progress) await this.#progress(stream, batch, progress, answer.status)

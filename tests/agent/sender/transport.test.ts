@@ -203,6 +203,28 @@ test('Transport keeps the new name of a stream the server forgot, for the next r
   expect(readdirSync(directory)).toEqual([])
 })
 
+test('Transport sends less at once where the way is too slow for more', async () => {
+  const server = new Server()
+  server.isAway = true
+  const sizes: number[] = []
+  const network = {
+    send: (request: HttpRequest): Promise<HttpAnswer> => {
+      sizes.push(request.body!.length)
+      const isSlow = request.body!.length > 3000
+      const error = Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })
+      return isSlow ? Promise.reject(error) : server.env.network.send(request)
+    },
+  }
+  const transport = open(server, newDirectory(), { env: { ...server.env, network } })
+  for (let i = 0; i < 40; i++) send(transport, 1)
+  await until(() => transport.failures > 0)
+  server.isAway = false
+  expect(await transport.flush(60_000)).toBe(true)
+  expect(transport.counters.out).toBe(40)
+  expect(Math.max(...sizes)).toBeGreaterThan(3000)
+  expect(sizes.filter((size) => size > 1500 && size <= 3000).length).toBeGreaterThan(0)
+}, 60_000)
+
 test('Transport asks a server that takes nothing again later, not without end', async () => {
   for (const status of [200, 409]) {
     const server = new Server()
