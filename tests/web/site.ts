@@ -1,8 +1,11 @@
 /** The server's routes with the page's files, answering from canned rows instead of ClickHouse. */
 
 import { MetaflowError } from '../../src/lib/errors.ts'
+import { tables } from '../../src/model/tables/registry.ts'
 import { buildApp } from '../../src/server/apis/app.ts'
 import { readAssets } from '../../src/server/assets.ts'
+import { catalogOf } from '../../src/server/query/catalog.ts'
+import { expand } from '../../src/server/query/resolve.ts'
 
 export type Canned = { columns: string[]; values: unknown[][] }
 export type Site = {
@@ -14,6 +17,7 @@ export type Site = {
   stop(): Promise<void>
 }
 
+const CATALOG = catalogOf(tables)
 const NOTHING: Canned = { columns: [], values: [] }
 
 export function startSite(token?: string): Site {
@@ -25,6 +29,8 @@ export function startSite(token?: string): Site {
     query: {
       async run(sql) {
         asked.push(sql)
+        // The page shall ask nothing that the fence would not let through.
+        expand(sql, { catalog: CATALOG, now: NOW })
         const { columns, values } = await site.answer(sql)
         return {
           sql,
