@@ -37,6 +37,8 @@ const INTERPRETERS: readonly Interpreter[] = [
 const INLINE = /^(-e|--eval|-p|--print|-c|-|-s|-i)$/
 /** Sub-commands of interpreters that come before the script. */
 const VERB = /^(run|exec|x|test)$/
+/** Another option, or the value of one that is not known here. */
+const NO_SCRIPT = /^(-.*|\d*)$/s
 /** File names that say nothing without their folder. */
 const GENERIC = /^(index|main|app|server|cli|__main__|manage|start|run|worker)\.\w+$/
 /** What is no path and no such file is a module, a class, or a name looked up somewhere. */
@@ -76,8 +78,7 @@ function scriptOf(interpreter: Interpreter, argv: readonly string[]): string | u
     if (interpreter.naming.test(argument)) return argv[i + 1]
     if (interpreter.valued.test(argument)) i++
     else if (INLINE.test(argument)) return undefined
-    else if (!argument.startsWith('-') && argument !== '' && !(i === 1 && VERB.test(argument)))
-      return argument
+    else if (!NO_SCRIPT.test(argument) && !(i === 1 && VERB.test(argument))) return argument
   }
   return undefined
 }

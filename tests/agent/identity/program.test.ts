@@ -15,6 +15,7 @@ test.each<[string, string, string, string]>([
   ],
   ['/usr/bin/node', 'node -e console.log(1)', '', 'node'],
   ['/usr/bin/node', 'node', '', 'node'],
+  ['/usr/bin/bun', 'bun test --timeout 900 a.ts', '/srv/shop/a.ts', 'a.ts'],
   ['/root/.bun/bin/bun', 'bun run src/index.ts', '/srv/shop/src/index.ts', 'src/index.ts'],
   [
     '/usr/bin/python3.11',
