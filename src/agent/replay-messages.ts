@@ -30,6 +30,8 @@ type Growing = {
 export class Messages {
   readonly #emit: CallSink
   #waiting: Growing[] = []
+  /** Those that are not whole, also where they went out. */
+  #open: Growing[] = []
 
   constructor(emit: CallSink) {
     this.#emit = emit
@@ -39,19 +41,23 @@ export class Messages {
     const growing = this.#growing(message, mark, connection)
     const call = growing?.call ?? begin(message, mark, connection, l7Protocol)
     fill(call, message, mark)
-    if (growing) growing.isWhole = message.last
-    else if (message.last && this.#waiting.length === 0) this.#emit(call)
+    if (growing) {
+      if (message.last) this.#end(growing)
+    } else if (message.last && this.#waiting.length === 0) this.#emit(call)
     else {
       const { direction } = mark
-      this.#waiting.push({ call, connection, direction, id: message.id, isWhole: message.last })
+      const begun = { call, connection, direction, id: message.id, isWhole: message.last }
+      this.#waiting.push(begun)
+      if (!message.last) this.#open.push(begun)
+      if (this.#open.length > WAITING_MAX) this.#open.shift()
     }
     this.#give(WAITING_MAX)
   }
 
   /** The rest of what is not whole of a connection will not come. */
   lost(connection: Connection): void {
-    for (const growing of this.#waiting)
-      if (growing.connection === connection) growing.isWhole = true
+    for (const growing of this.#open) if (growing.connection === connection) growing.isWhole = true
+    this.#open = this.#open.filter(({ isWhole }) => !isWhole)
     this.#give(WAITING_MAX)
   }
 
@@ -59,6 +65,11 @@ export class Messages {
   finish(): void {
     for (const { call } of this.#waiting) this.#emit(call)
     this.#waiting = []
+  }
+
+  #end(growing: Growing): void {
+    growing.isWhole = true
+    this.#open.splice(this.#open.indexOf(growing), 1)
   }
 
   #give(max: number): void {
@@ -70,10 +81,9 @@ export class Messages {
 
   /** The message that this is a further part of. */
   #growing(message: Message, mark: Mark, connection: Connection): Growing | undefined {
-    if (this.#waiting.length === 0) return undefined
-    return this.#waiting.findLast(
+    if (this.#open.length === 0) return undefined
+    return this.#open.findLast(
       (other) =>
-        !other.isWhole &&
         other.connection === connection &&
         other.direction === mark.direction &&
         other.id === message.id,

@@ -71,6 +71,30 @@ test('Pipeline says no length of a body that is not over in time, nor of one tha
   ])
 })
 
+test('Messages tells one that goes on for long once, though many others came meanwhile', () => {
+  let rows = 0
+  const messages = new Messages(() => rows++)
+  const pipeline = new Pipeline({
+    onCalls: () => {},
+    redact: false,
+    onMessage: (message, mark, connection, number) =>
+      messages.take(message, mark, connection, number),
+  })
+  const long = new Wire(pipeline.segment, { role: 'client', key: 1 })
+  long.open()
+  long.send(GET)
+  long.receive('HTTP/1.0 200 OK\r\n\r\nbody')
+  const wire = new Wire(pipeline.segment, { key: 2 })
+  for (let i = 0; i < 6000; i++) {
+    wire.send('GET /b HTTP/1.1\r\n\r\n')
+    wire.receive('HTTP/1.1 204 No Content\r\n\r\n')
+  }
+  long.close('receive')
+  pipeline.drain()
+  messages.finish()
+  expect(rows).toBe(2 + 12_000)
+})
+
 test('Pipeline takes no answer to a request that lies in a hole for that of the next', () => {
   const rows: string[] = []
   const pipeline = new Pipeline({ onCalls: each((call) => rows.push(row(call))), redact: true })

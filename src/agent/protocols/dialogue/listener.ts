@@ -30,7 +30,7 @@ export type MessageTap = (
   l7Protocol: number,
 ) => void
 
-/** Told when framing is lost: what was told in part stays as it is. */
+/** Told when framing is lost or a connection is over: what was told in part stays as it is. */
 export type LostTap = (connection: Connection) => void
 
 /** Why bytes, datagrams or framing were lost. */

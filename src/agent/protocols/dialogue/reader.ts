@@ -90,6 +90,7 @@ export class Dialogue implements ByteReader {
     this.#forget(received)
     this.#state = 'deaf'
     feeder.end()
+    this.#room.onLost?.(this.#connection)
     this.#session.close(time)
   }
 
