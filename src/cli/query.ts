@@ -176,7 +176,8 @@ function refusal(server: string, status: number, text: string): MetaflowError {
     const sentence = DESCRIPTION ?? error
     if (typeof sentence === 'string') {
       const known = typeof code === 'string' && Object.hasOwn(ERRORS, code)
-      return new MetaflowError(known ? (code as ErrorCode) : 'failed', sentence)
+      const how = code === 'unauthorized' ? '; give it by --token or METAFLOW_AGENT_TOKEN' : ''
+      return new MetaflowError(known ? (code as ErrorCode) : 'failed', sentence + how)
     }
   } catch {
     // Then it is no answer of ours.

@@ -138,6 +138,11 @@ test('metaflow query says what the server said, and exits with 1', async () => {
   const run = await query(['SELEC', '--server', server.url])
   server.stop()
   expect([run.code, run.stdout, run.stderr]).toEqual([1, '', 'Cannot read it: no\n'])
+  const wants = { error: 'Cannot answer: the token is missing or wrong', code: 'unauthorized' }
+  const guarded = serve(() => Response.json(wants, { status: 401 }))
+  const stranger = await query(['SELECT 1', '--server', guarded.url])
+  guarded.stop()
+  expect(stranger.stderr).toBe(`${wants.error}; give it by --token or METAFLOW_AGENT_TOKEN\n`)
   const away = await query(['SELECT 1', '--server', server.url])
   expect(away.code).toBe(1)
   expect(away.stderr).toContain(`Cannot ask ${server.url}: it is not reached`)
