@@ -47,6 +47,10 @@ export function binOf(range: Range): string {
 /** SQL of what `spanOf` reads from the rows of any grouping. */
 export const SPAN = 'toUnixTimestamp(min(time)) AS first, toUnixTimestamp(now()) AS now'
 
+export function spanSql(range: Range): string {
+  return `SELECT ${SPAN} FROM ${pointsTable('application_map', range)} WHERE ${within(range)}`
+}
+
 /** What of a range has points, s since 1970: rates are over it, not over time before the first. */
 export type Span = { readonly from: number; readonly until: number; readonly seconds: number }
 
@@ -54,7 +58,9 @@ export function spanOf(rows: readonly Row[], range: Range): Span {
   const settled = Number(rows[0]?.['now']) - SETTLED_SECONDS
   // A minute's points come when it is over.
   const until = range.table === '1m' ? Math.floor(settled / 60) * 60 : settled
-  const from = Math.min(until - 1, ...rows.map((row) => Number(row['first'])))
+  const first = Math.min(until - 1, ...rows.map((row) => Number(row['first'])))
+  // Nothing says 1970.
+  const from = Math.max(first, until - range.seconds)
   return { from, until, seconds: until - from }
 }
 

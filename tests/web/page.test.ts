@@ -100,6 +100,8 @@ describe.skipIf(reason !== '')('the page', () => {
     await page.waitForSelector('h1:has-text("shop")')
     expect(page.url()).toBe(`${site.url}/service/2?range=900`)
     await page.waitForSelector('td:has-text("/cart/*")')
+    // 150 in the 15 s that have points of anybody.
+    expect(await page.textContent('tr:has-text("/cart/*")')).toContain('10.0')
     expect(await page.locator('.u-wrap').count()).toBe(2)
     expect(await page.textContent('section:has(h2:has-text("Called by"))')).toContain('web')
     expect(await page.textContent('section:has(h2:text-is("Calls"))')).toContain('store')

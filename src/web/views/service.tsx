@@ -13,9 +13,9 @@ import {
   currentRange,
   pointsTable,
   type Range,
-  SPAN,
   type Span,
   spanOf,
+  spanSql,
   within,
 } from '../range.ts'
 import { NoCalls } from './services.tsx'
@@ -176,7 +176,9 @@ async function load(id: number, range: Range, stop: AbortSignal): Promise<Detail
   const one = `FROM ${pointsTable('application', range)}
     WHERE role = 1 AND auto_instance_id = ${id} AND ${within(range)}`
   const ends = ` AND (auto_instance_id_0 = ${id} OR auto_instance_id_1 = ${id})`
-  const [own, endpoints, rows] = await Promise.all([
+  const [all, own, endpoints, rows] = await Promise.all([
+    // As in the list of services: rates are over the time in which anybody was observed.
+    query(spanSql(range), stop),
     query(binsSql(range, one), stop),
     query(
       `SELECT endpoint AS name, l7_protocol AS protocol, ${SUMS} ${one}
@@ -192,7 +194,7 @@ async function load(id: number, range: Range, stop: AbortSignal): Promise<Detail
   const name = String(callers[0]?.['to_name'] ?? callees[0]?.['from_name'] ?? '')
   return {
     name: name || '(unknown)',
-    span: spanOf([...bins, ...rows], range),
+    span: spanOf(all, range),
     bins,
     endpoints,
     callers: callers.map((row) => ({ ...row, id: row['from_id']!, name: row['from_name']! })),
@@ -211,6 +213,6 @@ function told(id: number, range: Range): string {
 
 function binsSql(range: Range, from: string): string {
   return `SELECT ${binOf(range)} AS t, sum(client_error) AS client_errors,
-    sum(server_error) + sum(timeout) AS server_errors, ${SUMS}, ${SPAN}
+    sum(server_error) + sum(timeout) AS server_errors, ${SUMS}
     ${from} GROUP BY t ORDER BY t`
 }
