@@ -4,6 +4,9 @@ import type { Datagram } from './pcap-ip.ts'
 export const FLOWS_MAX = 131_072
 const FLOWS_MIN = 1024
 const NONE = -1
+/** Closed flows remembered, and for how long, µs: what was sent is sent again within it (RFC 6298). */
+const CLOSED = 65_536
+const CLOSED_FOR = 5_000_000
 /** Words a flow is known by: client or first sender's address, the other's, ports, protocol. */
 const WORDS = 10
 const PORTS = 8
@@ -45,6 +48,9 @@ export class PacketFlows {
   #newest = NONE
   #free: number[] = []
   #made = 0
+  /** By hash, which two of some thousand hardly share: flows removed, and when. */
+  readonly #closed = new Uint32Array(CLOSED)
+  readonly #closedAt = new Float64Array(CLOSED).fill(Number.NEGATIVE_INFINITY)
   readonly #sought = new Uint32Array(WORDS)
   #hash = 0
 
@@ -102,7 +108,16 @@ export class PacketFlows {
     return at
   }
 
-  remove(at: number): void {
+  /** Whether a flow as `find` sought last, and did not find, was removed shortly before `time`. */
+  wasClosed(time: number): boolean {
+    const slot = this.#hash & (CLOSED - 1)
+    return this.#closed[slot] === this.#hash && time - this.#closedAt[slot]! < CLOSED_FOR
+  }
+
+  remove(at: number, time: number): void {
+    const slot = this.#hashes[at]! & (CLOSED - 1)
+    this.#closed[slot] = this.#hashes[at]!
+    this.#closedAt[slot] = time
     const chain = this.#hashes[at]! & (this.#heads.length - 1)
     let before = this.#heads[chain]!
     if (before === at) this.#heads[chain] = this.#nexts[at]!

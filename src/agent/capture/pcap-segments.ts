@@ -25,18 +25,15 @@ const CLOSING = 16
 /** Whether the FIN of an end was acknowledged: then nothing before it is missing. */
 const LOCAL_DONE = 32
 const REMOTE_DONE = 64
-const CLOSED = 128
 const ENDED = LOCAL_FIN | REMOTE_FIN
 const DONE = LOCAL_DONE | REMOTE_DONE
 /** Bytes sent before the end may be captured after it: an end is believed so much later. */
 const CLOSE_DELAY = 100_000
-/**
- * Without acknowledgements what is missing may be sent again; afterwards what was there may be,
- * by who does not know that it arrived. RFC 6298: 1 s, then 2 s, are the first time-outs.
- */
+/** Without acknowledgements what is missing may be sent again: after 1 s, then 2 s (RFC 6298). */
 const LINGER = 5_000_000
 /** No flow. */
 const NONE = -1
+const DUE_MIN = 3 * 1024
 /** No flow: data of one that is over. */
 const LATE = -2
 
@@ -68,7 +65,7 @@ export class PacketSegments {
     segment.source = 'packet'
   })
   readonly #closing = new Due()
-  /** Flows that close if nothing is heard of them, and closed ones that are forgotten. */
+  /** Flows that close if nothing is heard of them. */
   readonly #lingering = new Due()
   #time = 0
 
@@ -98,7 +95,7 @@ export class PacketSegments {
 
   /** Closes what is still open: the capture ends. */
   finish(): void {
-    for (const flow of this.#flows.all()) if (!this.#isClosed(flow)) this.#tell(flow, 'close')
+    for (const flow of this.#flows.all()) this.#tell(flow, 'close')
     this.flush()
   }
 
@@ -144,9 +141,9 @@ export class PacketSegments {
     const { bytes, start } = datagram
     const flow = this.#flows.find(datagram, u16(bytes, start), u16(bytes, start + 2))
     if ((flags & (SYN | RST)) === SYN) return this.#flowOfSyn(flow, datagram, flags, sequence)
-    if (flow < 0) return payload === 0 || (flags & RST) !== 0 ? NONE : this.#add(datagram, true)
-    if (!this.#isClosed(flow)) return flow
-    return payload > 0 ? LATE : NONE
+    if (flow >= 0) return flow
+    if (payload === 0 || (flags & RST) !== 0) return NONE
+    return this.#flows.wasClosed(this.#time) ? LATE : this.#add(datagram, true)
   }
 
   /** The flow that a SYN is of, `flow` being the one known between its ports: its own, or new. */
@@ -156,15 +153,12 @@ export class PacketSegments {
     // What the client's SYN said is what the answer acknowledges, less one.
     const syn = isAnswer ? (u32(datagram.bytes, datagram.start + 8) - 1) >>> 0 : sequence
     if (flow >= 0) {
-      const isClosed = this.#isClosed(flow)
-      const isKnown = isSyn(flows, flow) && flows.syns[flow] === syn
-      if (isKnown && isClosed) return NONE
-      if (isKnown || (isAnswer && !isClosed)) {
+      if (isAnswer || (isSyn(flows, flow) && flows.syns[flow] === syn)) {
         if (isAnswer) this.#emitOpen(flow, sequence)
         return flow
       }
       // Another SYN between the same ports: another connection.
-      this.#forget(flow)
+      this.#close(flow, this.#time)
     }
     const made = this.#add(datagram, !isAnswer)
     flows.states[made]! |= SAW_SYN
@@ -182,8 +176,8 @@ export class PacketSegments {
     const victim = this.#flows.victim
     if (victim >= 0) {
       const wanted = this.#flows.isFromLocal
-      if (!this.#isClosed(victim)) this.counters.dropped.flows++
-      this.#forget(victim)
+      this.counters.dropped.flows++
+      this.#close(victim, this.#time)
       this.#flows.isFromLocal = wanted
     }
     return this.#flows.add(datagram, senderIsLocal)
@@ -260,33 +254,23 @@ export class PacketSegments {
   }
 
   #closeDue(now: number): void {
-    const { keys } = this.#flows
-    for (let due = this.#closing.next(now); due; due = this.#closing.next(now))
-      if (keys[due.flow] === due.key && !this.#isClosed(due.flow)) this.#close(due)
-    for (let due = this.#lingering.next(now); due; due = this.#lingering.next(now))
-      if (keys[due.flow] === due.key) {
-        if (this.#isClosed(due.flow)) this.#forget(due.flow)
-        else this.#close(due)
-      }
+    for (let flow = this.#closing.next(now); flow >= 0; flow = this.#closing.next(now))
+      this.#closeIf(flow, this.#closing)
+    for (let flow = this.#lingering.next(now); flow >= 0; flow = this.#lingering.next(now))
+      this.#closeIf(flow, this.#lingering)
   }
 
-  /** Tells that the flow is over; it stays known a while, so that what is late is no new one. */
-  #close({ flow, key, at }: Entry): void {
+  /** Closes the flow if it is still the one that was to be closed. */
+  #closeIf(flow: number, { key, time }: Due): void {
+    if (this.#flows.keys[flow] === key) this.#close(flow, time)
+  }
+
+  #close(flow: number, time: number): void {
     this.#tell(flow, 'close')
-    this.#flows.states[flow]! |= CLOSED
-    this.#lingering.add(flow, key, at + LINGER)
-  }
-
-  #forget(flow: number): void {
-    if (!this.#isClosed(flow)) this.#tell(flow, 'close')
     // The segments' addresses lie in the flow, which the next one takes.
     this.flush()
     this.#flows.keys[flow] = 0
-    this.#flows.remove(flow)
-  }
-
-  #isClosed(flow: number): boolean {
-    return (this.#flows.states[flow]! & CLOSED) !== 0
+    this.#flows.remove(flow, time)
   }
 }
 
@@ -297,30 +281,47 @@ type Ending = {
   readonly acknowledged: number
 }
 
-type Entry = { readonly flow: number; readonly key: number; readonly at: number }
-
-/** Flows with something to be done at a time; the first of them comes first. */
+/** Flows with something to be done at a time, each later than the one before. */
 class Due {
   /** When the first is due. */
   at: number = Number.POSITIVE_INFINITY
-  #entries: Entry[] = []
-  #done = 0
+  /** Of the flow that `next` answered: its key, and when it was due. */
+  key = 0
+  time = 0
+  /** Flow, key and time of each, in a ring. */
+  #ring = new Float64Array(DUE_MIN)
+  #first = 0
+  #size = 0
 
   add(flow: number, key: number, at: number): void {
-    if (this.#entries.length === this.#done) this.at = at
-    this.#entries.push({ flow, key, at })
+    if (this.#size === 0) this.at = at
+    if (this.#size === this.#ring.length) this.#grow()
+    const place = (this.#first + this.#size) % this.#ring.length
+    this.#ring[place] = flow
+    this.#ring[place + 1] = key
+    this.#ring[place + 2] = at
+    this.#size += 3
   }
 
-  /** The next one whose time has come. */
-  next(now: number): Entry | undefined {
-    if (this.at > now) return undefined
-    const entry = this.#entries[this.#done]
-    if (++this.#done * 2 >= this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#done)
-      this.#done = 0
-    }
-    this.at = this.#entries[this.#done]?.at ?? Number.POSITIVE_INFINITY
-    return entry
+  /** The next one whose time has come, or -1. */
+  next(now: number): number {
+    if (this.at > now) return NONE
+    const ring = this.#ring
+    const place = this.#first
+    this.key = ring[place + 1]!
+    this.time = ring[place + 2]!
+    this.#first = (place + 3) % ring.length
+    this.#size -= 3
+    this.at = this.#size > 0 ? ring[this.#first + 2]! : Number.POSITIVE_INFINITY
+    return ring[place]!
+  }
+
+  #grow(): void {
+    const ring = new Float64Array(this.#ring.length * 2)
+    ring.set(this.#ring.subarray(this.#first))
+    ring.set(this.#ring.subarray(0, this.#first), this.#ring.length - this.#first)
+    this.#ring = ring
+    this.#first = 0
   }
 }
 
