@@ -4,7 +4,7 @@ import type { Datagram } from './pcap-ip.ts'
 export const FLOWS_MAX = 131_072
 const FLOWS_MIN = 1024
 const NONE = -1
-/** Closed flows remembered, and for how long, µs: what was sent is sent again within it (RFC 6298). */
+/** Closed flows remembered, and how long, µs: what was sent is sent again within it (RFC 6298). */
 const CLOSED = 65_536
 const CLOSED_FOR = 5_000_000
 /** Words a flow is known by: client or first sender's address, the other's, ports, protocol. */

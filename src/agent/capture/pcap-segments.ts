@@ -177,7 +177,8 @@ export class PacketSegments {
     if (victim >= 0) {
       const wanted = this.#flows.isFromLocal
       this.counters.dropped.flows++
-      this.#close(victim, this.#time)
+      // It is not over: it may be heard of again at once.
+      this.#close(victim, Number.NEGATIVE_INFINITY)
       this.#flows.isFromLocal = wanted
     }
     return this.#flows.add(datagram, senderIsLocal)
