@@ -7,6 +7,7 @@ import type { Catalog } from './catalog.ts'
 import { engineError } from './engine-error.ts'
 import { contentTypeOf } from './formats.ts'
 import { Gate } from './gate.ts'
+import { ReadAhead } from './read-ahead.ts'
 import { expand } from './resolve.ts'
 import { Rows } from './rows.ts'
 import type { Slice } from './slice.ts'
@@ -73,6 +74,7 @@ export class Query {
   readonly #deps: QueryDeps
   readonly #limits: QueryLimits
   readonly #gate: Gate
+  readonly #ahead = new ReadAhead()
 
   constructor(deps: QueryDeps) {
     this.#deps = deps
@@ -177,7 +179,8 @@ export class Query {
       const leave = await this.#gate.enter(options.signal)
       try {
         const bytesMax = this.#limits.bytes
-        return { contentType, body: await this.#exec(query, options.signal, { bytesMax, leave }) }
+        const body = await this.#exec(query, options.signal, { bytesMax, leave })
+        return { contentType, body: this.#ahead.of(body) }
       } catch (thrown) {
         leave()
         throw thrown
