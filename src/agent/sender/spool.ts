@@ -3,6 +3,7 @@ import { sentenceOf } from '../../lib/errors.ts'
 import { log } from '../../lib/log.ts'
 import { appendRecord, readRecords } from '../../lib/records.ts'
 import { getWide, setWide, viewOf } from '../../lib/wide.ts'
+import { readHeader } from '../../wire/header.ts'
 
 /*
  * A spool file, `<lifetime>-<lane>-<number>-<first sequence>.spool`, is records (lib/records.ts)
@@ -56,6 +57,8 @@ export class Spool {
   readonly #files: SpoolFile[] = []
   /** Rows its stream had made up to its last block, of what an earlier run left. */
   made = 0
+  /** When its last block was made, wall clock, of what an earlier run left. */
+  age = 0
   renamed: Renamed | undefined
   #number = 0
   #isWriting = false
@@ -103,6 +106,7 @@ export class Spool {
       if (last) {
         file.last = last.sequence
         this.made = last.before + last.rows
+        this.age = wallOf(last)
         return
       }
       this.#files.pop()
@@ -237,7 +241,7 @@ export class Spool {
   }
 }
 
-/** The streams whose blocks lie in `directory`, by the age of their first file's name. */
+/** The streams whose blocks lie in `directory`, the oldest first. */
 export function findSpools(env: Env, directory: string): Spool[] {
   const spools = new Map<string, Spool>()
   for (const name of env.files.list(directory)) {
@@ -252,7 +256,16 @@ export function findSpools(env: Env, directory: string): Spool[] {
   for (const spool of spools.values()) spool.settle()
   for (const name of env.files.list(directory))
     if (name.includes(RENAMED)) findRenamed(env.files, `${directory}/${name}`, spools)
-  return [...spools.values()].filter((spool) => !spool.isEmpty)
+  return [...spools.values()].filter((spool) => !spool.isEmpty).sort((a, b) => a.age - b.age)
+}
+
+/** When a block was made; 0 where another version made it, and only that one can tell. */
+function wallOf({ bytes }: Entry): number {
+  try {
+    return readHeader(bytes).wall
+  } catch {
+    return 0
+  }
 }
 
 /** Takes up what the file at `path` says of a stream; it goes where nothing is left of that. */

@@ -6,9 +6,10 @@ import { agentIdOf } from '../../../src/agent/sender/agent-id.ts'
 import { Transport, type TransportOptions } from '../../../src/agent/sender/transport.ts'
 import type { Env, HttpAnswer, HttpRequest } from '../../../src/lib/env.ts'
 import { realEnv } from '../../../src/lib/env-real.ts'
+import { setWide, viewOf } from '../../../src/lib/wide.ts'
 import type { BlockHeader } from '../../../src/model/block.ts'
 import { l7FlowLog } from '../../../src/model/tables/l7-flow-log.ts'
-import { HEADER_SIZE, readHead } from '../../../src/wire/header.ts'
+import { HEADER_SIZE, numberBlock, readHead } from '../../../src/wire/header.ts'
 import { blockOf } from '../../simulation/blocks.ts'
 import { until } from '../../until.ts'
 
@@ -126,6 +127,25 @@ test('Transport drops the oldest when its spool is full; the server counts every
   expect(taken + lost).toBe(rows)
   expect(lost).toBe(transport.counters.dropped.full)
   expect(transport.held.disk).toBe(0)
+})
+
+test('Transport begins with the oldest of what several runs left', async () => {
+  const server = new Server()
+  server.isAway = true
+  const directory = newDirectory()
+  const lifetimes = ['c', 'f', 'a'].map((digit) => digit.repeat(32))
+  for (const [age, lifetime] of lifetimes.entries()) {
+    const transport = open(server, directory, { lifetime })
+    const block = blockOf(l7FlowLog, [{ id: 'row', time: 1_795_500_000 }])
+    setWide(viewOf(block), 56, 1e15 + age)
+    numberBlock(block, { agent: lifetime, lifetime, lane: 0, sequence: 1 })
+    transport.send(block, 1)
+    await until(() => transport.failures > 0)
+    await transport.close()
+  }
+  server.isAway = false
+  expect(await open(server, directory).flush(5000)).toBe(true)
+  expect(server.blocks.map(({ lifetime }) => lifetime)).toEqual(lifetimes)
 })
 
 test('Transport keeps the newest in a small spool, too', async () => {
