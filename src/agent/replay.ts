@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { type Sample, samplesOf } from '../lib/counters.ts'
 import { Utc } from '../lib/utc.ts'
 import type { CallSink } from '../model/call.ts'
@@ -13,6 +13,8 @@ import { Messages } from './replay-messages.ts'
 const TICK = 10_000
 /** Packets are hardly captured so much out of order: a section that was taken before follows. */
 const BACK = 1_000_000
+/** How long standard input is left alone when it has nothing. */
+const DRY_MS = 10
 /** After so many packets whoever else wants to run may: a Ctrl-C, above all. */
 const TURN = 16_384
 
@@ -58,7 +60,12 @@ export async function replay(options: ReplayOptions): Promise<ReplayOutcome> {
   const packets = new PacketSegments(pipeline.segment)
   const file = new Pcap(path, () => packets.flush())
   let next = 0
-  while (stop?.aborted !== true && file.next()) {
+  while (stop?.aborted !== true) {
+    if (!file.next()) {
+      if (!file.isDry) break
+      await setTimeout(DRY_MS)
+      continue
+    }
     const { time } = file.packet
     if (time >= next || time < next - TICK - BACK) {
       next = time + TICK

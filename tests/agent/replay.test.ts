@@ -216,3 +216,32 @@ test('Replay says so where no packet is of a link that it knows', async () => {
   writeFileSync(path, pcap(records))
   expect((await replay({ path })).problem).toBe('')
 })
+
+test('Replay of standard input waits for what comes late, and ends where it is told to', async () => {
+  const path = join(directory, 'late.pcap')
+  const question = '\0\x01\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01'
+  const payload = udp('10.0.0.1:5353', '10.0.0.3:53', question)
+  const frame = ethernet(ip4({ from: '10.0.0.1:5353', to: '10.0.0.3:53', protocol: 17, payload }))
+  writeFileSync(path, pcap([0, 1, 2].map((at) => ({ time: at * 20_000_000, frame }))))
+  const bytes = readFileSync(path)
+  const main = join(import.meta.dir, '../../src/main.ts')
+  const child = Bun.spawn([process.execPath, main, 'replay', '-'], { stdin: 'pipe' })
+  try {
+    for (const [from, to] of [
+      [0, 3],
+      [3, 30],
+      [30, bytes.length - 1],
+    ] as const) {
+      child.stdin.write(bytes.subarray(from, to))
+      await child.stdin.flush()
+      await Bun.sleep(300)
+    }
+    child.kill('SIGINT')
+    expect(await child.exited).toBe(1)
+    // The third is not there whole: two questions, of which one was answered by nobody in time.
+    const rows = (await new Response(child.stdout).text()).trim().split('\n')
+    expect(rows.map((row) => JSON.parse(row).response_status)).toEqual(['Timeout', 'Unknown'])
+  } finally {
+    child.kill('SIGKILL')
+  }
+})

@@ -1,12 +1,21 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { MetaflowError, sentenceOf } from '../../lib/errors.ts'
+import { type NativeFunction, openLibrary } from '../../lib/ffi.ts'
 
 /** Read at once: with what is made of it, it stays in the processor's second cache. */
 const CHUNK = 1 << 18
 /** No record or block of a capture is longer: tcpdump's own limit is 256 KB. */
 export const RECORD_BYTES_MAX: number = 16 << 20
 
-/** A file read forward through one buffer, never whole. Standard input is `-`. */
+/** struct pollfd of standard input (poll.h): descriptor 0, and POLLIN in the lower half. */
+const READABLE: readonly number[] = [0, 1]
+const FOR_EVER = -1
+const SIGNATURES = { poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' } } as const
+
+/**
+ * A file read forward through one buffer, never whole. Standard input is `-`; it is never waited
+ * for, since nothing else would run meanwhile, a Ctrl-C least of all.
+ */
 export class PcapInput {
   readonly path: string
   /** `bytes[at, end)` was read and not yet taken. */
@@ -15,7 +24,10 @@ export class PcapInput {
   end = 0
   /** Why the system would not read on; empty while it does. */
   problem = ''
+  /** Whether `need` failed for want of bytes that may still come: ask again a little later. */
+  isDry = false
   readonly #file: number
+  readonly #poll: NativeFunction | undefined
   /** To be told before bytes that were given are moved or overwritten. */
   readonly #beforeMove: () => void
   /** Position in the file of `bytes[0]`. */
@@ -24,6 +36,7 @@ export class PcapInput {
   constructor(path: string, beforeMove: () => void) {
     this.path = path
     this.#beforeMove = beforeMove
+    if (path === '-') this.#poll = openLibrary('libc.so.6', SIGNATURES).poll
     try {
       this.#file = path === '-' ? 0 : openSync(path, 'r')
     } catch (cause) {
@@ -55,7 +68,10 @@ export class PcapInput {
       this.at += step
       left -= step
       if (left === 0) return true
-      if (!this.need(1)) return false
+      if (this.need(1)) continue
+      if (!this.isDry) return false
+      // What was passed over is not there to be passed over again: the rest is waited for.
+      this.#hasMore(FOR_EVER)
     }
   }
 
@@ -65,6 +81,8 @@ export class PcapInput {
 
   #read(): number {
     const { bytes, end } = this
+    this.isDry = !this.#hasMore(0)
+    if (this.isDry) return 0
     try {
       return readSync(this.#file, bytes, end, bytes.length - end, null)
     } catch (error) {
@@ -72,6 +90,11 @@ export class PcapInput {
       this.problem = sentenceOf(error)
       return 0
     }
+  }
+
+  /** Whether a read answers at once, or within `milliseconds`, be it with its end or a failure. */
+  #hasMore(milliseconds: number): boolean {
+    return this.#poll?.(Int32Array.from(READABLE), 1, milliseconds) !== 0
   }
 
   /** Moves what was not taken to the buffer's beginning, and sees that `size` bytes fit in. */

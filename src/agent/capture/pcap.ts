@@ -26,21 +26,26 @@ const MODIFIED_RECORD = 24
 export class Pcap {
   readonly packet: Packet = new Packet()
   readonly #input: PcapInput
-  readonly #reader: PacketReader
+  #reader: PacketReader | undefined
 
   constructor(path: string, beforeMove: () => void = () => {}) {
     this.#input = new PcapInput(path, beforeMove)
-    this.#reader = readerOf(this.#input)
+  }
+
+  /** Whether `next` found none, and there may be one a little later. */
+  get isDry(): boolean {
+    return this.#input.isDry
   }
 
   /** A sentence that says where and why reading stopped before the end; empty: it did not. */
   get problem(): string {
-    const problem = this.#input.problem || this.#reader.problem
+    const problem = this.#input.problem || (this.#reader?.problem ?? '')
     return problem && `Cannot read ${this.#input.path} to its end: ${problem}`
   }
 
   next(): boolean {
-    return this.#reader.next(this.packet)
+    this.#reader ??= readerOf(this.#input)
+    return this.#reader?.next(this.packet) === true
   }
 
   close(): void {
@@ -48,7 +53,9 @@ export class Pcap {
   }
 }
 
-function readerOf(input: PcapInput): PacketReader {
+/** Who reads the file; undefined while its first bytes have not come. */
+function readerOf(input: PcapInput): PacketReader | undefined {
+  if (!input.need(HEAD) && input.isDry) return undefined
   if (!input.need(4)) return new Unreadable('it has fewer than 4 bytes')
   const view = new DataView(input.bytes.buffer)
   if (view.getUint32(0, true) === PCAPNG) return new PcapngReader(input)
@@ -122,7 +129,9 @@ class ClassicReader implements PacketReader {
     return true
   }
 
+  /** The file ends within `what`, unless the rest is still to come. */
   #cut(what: string): void {
+    if (this.#input.isDry) return
     this.problem = `${what}, at byte ${this.#input.position}, is cut short`
   }
 }

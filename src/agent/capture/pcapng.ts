@@ -69,12 +69,17 @@ export class PcapngReader implements PacketReader {
       const size = this.#u32(4)
       if (size < BLOCK_MIN || size % 4 !== 0 || (isRead && size > RECORD_BYTES_MAX))
         return this.#stop(`says that it has ${size} bytes`)
-      if (!(isRead ? input.need(size) : input.skip(size))) return this.#stop('is cut short')
+      if (!(isRead ? input.need(size) : input.skip(size))) return this.#cut()
       if (!isRead) continue
       this.#refreshView()
       return this.#u32(size - 4) === size || this.#stop('ends with another size than it begins')
     }
-    return input.end > input.at && this.#stop('is cut short')
+    return input.end > input.at && this.#cut()
+  }
+
+  /** The file ends within the block, unless the rest is still to come. */
+  #cut(): false {
+    return this.#input.isDry ? false : this.#stop('is cut short')
   }
 
   #readBlock(type: number, size: number, packet: Packet): boolean {
