@@ -57,7 +57,7 @@ describe.skipIf(reason !== '')('the page', () => {
     expect(row).toContain('shop')
     expect(row).toContain('HTTP')
     expect(row).toContain('10.0 %')
-    expect(await page.locator('.u-wrap').count()).toBe(1)
+    await until(async () => (await page.locator('.u-wrap').count()) === 1, 5)
     expect(await page.locator('.skeleton').count()).toBe(0)
     expect(complaints).toEqual([])
   })
@@ -102,7 +102,7 @@ describe.skipIf(reason !== '')('the page', () => {
     await page.waitForSelector('td:has-text("/cart/*")')
     // 150 in the 15 s that have points of anybody.
     expect(await page.textContent('tr:has-text("/cart/*")')).toContain('10.0')
-    expect(await page.locator('.u-wrap').count()).toBe(2)
+    await until(async () => (await page.locator('.u-wrap').count()) === 2, 5)
     expect(await page.textContent('section:has(h2:has-text("Called by"))')).toContain('web')
     expect(await page.textContent('section:has(h2:text-is("Calls"))')).toContain('store')
     await page.goBack()
@@ -118,7 +118,8 @@ describe.skipIf(reason !== '')('the page', () => {
     await page.waitForSelector('h1:has-text("shop")')
     await page.click('a:has-text("store")')
     await page.waitForSelector('h1:has-text("store")')
-    expect(await page.locator('.u-wrap').count()).toBe(2)
+    // Charts are drawn once the page is.
+    await until(async () => (await page.locator('.u-wrap').count()) === 2, 5)
     expect(await page.textContent('section:has(h2:has-text("Called by"))')).toContain('shop')
     expect(complaints).toEqual([])
   })
