@@ -89,8 +89,9 @@ export class Networks {
       if (this.#scan.next().done) this.#scan = undefined
   }
 
-  /** Notes the namespace of a process that was observed. */
+  /** Notes the namespace of a process that was observed; 0 is any of this host's own. */
   visit(processId: number): string {
+    if (processId === 0) return HOST_NAMESPACE
     const known = this.#namespaceOf.get(processId)
     if (known !== undefined) return known
     const link = this.#proc.link(`${processId}/ns/net`)
