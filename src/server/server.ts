@@ -12,7 +12,7 @@ import { log } from '../lib/log.ts'
 import { tables } from '../model/tables/registry.ts'
 import { buildApp } from './apis/app.ts'
 import { Bodies } from './apis/body.ts'
-import { Door } from './apis/door.ts'
+import { Door, idleSeconds } from './apis/door.ts'
 import { readAssets } from './assets.ts'
 import { catalogOf } from './query/catalog.ts'
 import { describeCatalog } from './query/describe.ts'
@@ -36,7 +36,6 @@ export type RunningServer = {
 /** The receiver's log takes at most this part of what all of MetaFlow's files may take. */
 const LOG_SHARE = 0.25
 const LOG_BYTES_MAX = 8 * 1024 ** 3
-const IDLE_SECONDS = 60
 const LISTEN_STATES: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is in use',
   EADDRNOTAVAIL: 'this host has no such address',
@@ -215,7 +214,7 @@ function listen(
     return Bun.serve({
       hostname,
       port: givenPort ?? port,
-      idleTimeout: IDLE_SECONDS,
+      idleTimeout: idleSeconds(config.query.maxSeconds),
       // The runtime's own page of an error shows our insides. Without it ports would be shared.
       development: false,
       reusePort: false,

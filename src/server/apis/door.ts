@@ -13,6 +13,18 @@ const FULL = 0.8
 const FLOODED = 0.95
 const CALM = 0.6
 
+const IDLE_SECONDS = 30
+/** Bun takes no more. */
+const IDLE_SECONDS_MAX = 255
+
+/**
+ * How long a connection may be silent: Bun hangs up on who waits for an answer, too, so a query has
+ * the time that it may take.
+ */
+export function idleSeconds(querySeconds: number): number {
+  return Math.min(Math.ceil(querySeconds) + IDLE_SECONDS, IDLE_SECONDS_MAX)
+}
+
 /** What is behind the door: the part of Bun's server that it needs. */
 export type Listener = { readonly url: URL; stop(closeAll?: boolean): Promise<void> }
 
@@ -26,7 +38,7 @@ export type DoorOptions = {
 
 /**
  * The runtime accepts until no file can be opened, and then spins on the next connection (Bun
- * 1.4.5); half-open ones stay until they were idle for a minute.
+ * 1.4.5); half-open ones stay until they were idle for `idleSeconds`.
  */
 export class Door {
   readonly #options: DoorOptions

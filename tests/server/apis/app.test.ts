@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import { MetaflowError } from '../../../src/lib/errors.ts'
 import { type AppDeps, buildApp } from '../../../src/server/apis/app.ts'
 import { Bodies } from '../../../src/server/apis/body.ts'
+import { idleSeconds } from '../../../src/server/apis/door.ts'
 import { until } from '../../until.ts'
 
 const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
@@ -279,4 +280,8 @@ test('a fault of ours is answered without its inside', async () => {
   const response = await broken.request('/v1/status')
   expect(response.status).toBe(500)
   expect(await response.text()).not.toContain('inside')
+})
+
+test('a connection may be silent for as long as a query may take, and some more', () => {
+  expect([30, 69.5, 600].map(idleSeconds)).toEqual([60, 100, 255])
 })
