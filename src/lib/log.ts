@@ -7,6 +7,7 @@ export type Fields = Readonly<Record<string, string | number | boolean>>
 
 let threshold = LEVELS.indexOf('info')
 let part = ''
+let isGuarded = false
 
 /** Sets the least level that is printed and the part of the program that speaks. */
 export function setLog(level: Level, name: string): void {
@@ -19,6 +20,11 @@ export function log(level: Level, sentence: string, fields: Fields = {}): void {
   if (LEVELS.indexOf(level) < threshold) return
   let line = `${new Date().toISOString()} ${level.padEnd(5)} ${part ? `${part}: ` : ''}${sentence}`
   for (const key in fields) line += ` ${key}=${quoted(fields[key]!)}`
+  if (!isGuarded) {
+    isGuarded = true
+    // Who read the log went away: that ends no server.
+    process.stderr.on('error', () => undefined)
+  }
   process.stderr.write(`${line}\n`)
 }
 

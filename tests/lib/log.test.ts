@@ -27,6 +27,23 @@ test('print throws EPIPE where its reader went away', async () => {
   expect(run.stderr).toContain('info  EPIPE')
 })
 
+test('log outlives its reader', async () => {
+  const script = `
+    let lines = 0
+    const timer = setInterval(() => {
+      log('info', 'a line')
+      if (++lines === 20) { clearInterval(timer); print('lived') }
+    }, 10)`
+  const unheard = await runProgram([
+    '/bin/sh',
+    '-c',
+    '{ "$0" -e "$1" 2>&1 >&3 | head -1 >/dev/null; } 3>&1',
+    process.execPath,
+    `import { log, print } from '${LOG}'; ${script}`,
+  ])
+  expect(unheard.stdout).toBe('lived\n')
+})
+
 test('log writes one line with time, level, part and fields, from its threshold on', async () => {
   const script = `setLog('warn', 'agent'); log('info', 'No'); log('warn', 'Cannot a', { n: 1, s: 'b c' })`
   const { stderr } = await piped(script, 'cat')
