@@ -73,9 +73,9 @@ export const OTHER: Command = command('', COMMAND, ALL)
 
 /** What is known of the command whose name is [start, end). */
 export function commandOf(bytes: Uint8Array, start: number, end: number): Command {
-  if (FIRSTS[bytes[start]!] === 0) return OTHER
-  for (const known of COMMANDS)
-    if (known.word.length === end - start && isWord(bytes, start, known.word)) return known
+  const size = end - start
+  if (size > SIZE_MAX || ((SIZES[bytes[start]!]! >> size) & 1) === 0) return OTHER
+  for (const known of BY_SIZE[size]!) if (isWord(bytes, start, known.word)) return known
   return OTHER
 }
 
@@ -93,5 +93,12 @@ export function isWord(bytes: Uint8Array, at: number, word: Uint8Array): boolean
   return true
 }
 
-const FIRSTS = new Uint8Array(256)
-for (const { word } of COMMANDS) FIRSTS[word[0]!] = FIRSTS[word[0]! & ~0x20] = 1
+/** A bit for each size of the commands that begin with a byte. */
+const SIZES = new Uint32Array(256)
+const SIZE_MAX = 31
+const BY_SIZE: Command[][] = Array.from({ length: SIZE_MAX + 1 }, () => [])
+for (const known of COMMANDS) {
+  const { word } = known
+  BY_SIZE[word.length]!.push(known)
+  for (const first of [word[0]!, word[0]! & ~0x20]) SIZES[first]! |= 1 << word.length
+}
