@@ -36,13 +36,25 @@ export function resolveCall(call: Call, scope: Scope, resolver: Resolver): Expre
   checkTexts(call, known.name, context)
   const { distinct: _, filter, over, parameters, ...rest } = named(call, known, context)
   const read = (e: Expression): Expression => resolver.resolve(e, scope, context)
-  const args = rest.args.map((arg) => resolveArgument(arg, scope, resolver))
+  const args = ofRows(call, known, scope, () => [
+    ...rest.args.map((arg) => resolveArgument(arg, scope, resolver)),
+    ...(filter ? [read(filter)] : []),
+  ])
   return {
     ...rest,
-    args: filter ? [...args, read(filter)] : args,
+    args,
     ...(parameters && { parameters: parameters.map(read) }),
     ...(over !== undefined && { over: typeof over === 'string' ? over : mapWindow(over, read) }),
   }
+}
+
+/** What an aggregate is handed is read of rows, wherever it stands. */
+function ofRows<T>(call: Call, { kind }: AllowedFunction, scope: Scope, read: () => T): T {
+  const { isOfRows } = scope
+  if (kind === 'aggregate' && call.over === undefined) scope.isOfRows = true
+  const result = read()
+  scope.isOfRows = isOfRows
+  return result
 }
 
 /** Short names are near to everything, and some are known well but not allowed. */

@@ -42,15 +42,15 @@ export function resolve(e: Expression, scope: Scope, context: Context): Expressi
 
 /** A condition of WHERE or PREWHERE. */
 export function resolveFilter(e: Expression, scope: Scope, context: Context): Expression {
-  scope.isFilter = true
+  scope.isOfRows = true
   const resolved = resolve(e, scope, context)
-  scope.isFilter = false
+  scope.isOfRows = false
   return resolved
 }
 
 /** Behind GROUP BY name there is a name to be tested, and perhaps no id or address any more. */
 function narrowed(e: Expression, scope: Scope): Expression {
-  if (!scope.isFilter) return e
+  if (!scope.isOfRows) return e
   return byIds(e.kind === 'binary' ? byAddress(e) : e)
 }
 

@@ -43,8 +43,8 @@ export class Scope {
   readonly locals: ReadonlySet<string>
   /** Columns that tables are joined by with USING. */
   readonly using: Set<string> = new Set()
-  /** Whether what is read chooses rows, before they are grouped. */
-  isFilter = false
+  /** Whether rows are read, which are not groups yet: in WHERE and in aggregates. */
+  isOfRows = false
   /** Aliases whose own definition is being read: in it the name means the column. */
   readonly busy: Set<string> = new Set()
 

@@ -216,6 +216,19 @@ test('expand leaves no name to the engine that it did not find itself', () => {
   for (const sql of refused) expect(() => expanded(sql)).toThrow('there is no column')
 })
 
+test('expand tests names by ids of rows, and never behind GROUP BY', () => {
+  const ids = `\`auto_instance_id_1\` NOT IN (${IDS} WHERE`
+  const test = "auto_instance_1 != 'x'"
+  expect(expanded(`SELECT countIf(${test}) FROM l7_flow_log`)).toContain(`countIf((${ids}`)
+  expect(expanded(`SELECT sum(1) FILTER (WHERE ${test}) FROM l7_flow_log`)).toContain(ids)
+  const grouped = expanded(
+    `SELECT host_1, countIf(${test}) AS c FROM l7_flow_log GROUP BY host_1 HAVING c > 1`,
+  )
+  expect(grouped).toContain(`countIfState((${ids}`)
+  const behind = expanded(`SELECT ${test} FROM l7_flow_log GROUP BY auto_instance_1 HAVING ${test}`)
+  expect(behind).not.toContain('NOT IN')
+})
+
 test('expand is soon done with what would grow without end', () => {
   const growing = `SELECT * ${'APPLY(x -> x + x) '.repeat(23)} APPLY(x -> x = 1) FROM application`
   const long = 'a'.repeat(60_000)
