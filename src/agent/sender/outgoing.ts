@@ -97,14 +97,16 @@ export class Outgoing {
 
   /**
    * The server has all before `expected`, `rows` rows in all. Answers false where that is less
-   * than it had acknowledged: it has lost its memory of the stream, which goes on as a new one once
-   * `keepName` has resolved.
+   * than it had acknowledged, or more than was sent: it has lost its memory of the stream, or a
+   * copy of this machine, taken while it ran, sends under its name. The stream goes on as a new
+   * one once `keepName` has resolved.
    */
   acknowledge(expected: number, rows: number): boolean {
     const acknowledged = expected - 1 + this.#offset
     const first = this.#first()
     const isForgotten = expected === 1 && first !== undefined && first.sequence - this.#offset > 1
-    if (this.isKnown ? acknowledged < this.acknowledged : isForgotten) {
+    const isStrange = acknowledged < this.acknowledged || acknowledged > this.#assigned
+    if (this.isKnown ? isStrange : isForgotten) {
       this.#rename(this.isKnown || !first ? undefined : first)
       return false
     }

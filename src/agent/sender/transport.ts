@@ -37,6 +37,8 @@ const FILES_MIN = 8
 const TIMEOUT_MS = 30_000
 const PAUSE_MS = 500
 const PAUSE_MS_MAX = 30_000
+/** The longest that is waited because the server, or what stands before it, says so. */
+const TOLD_MS_MAX = 300_000
 const SPOOL_PAUSE_MS = 1000
 
 /** What the server says of a stream: the number it goes on with, and its rows up to there. */
@@ -227,7 +229,7 @@ export class Transport {
     await stream.keepName().catch((error: unknown) => {
       log('warn', `Cannot keep a stream's new name: ${sentenceOf(error)}`)
     })
-    log('warn', 'The server has forgotten what we sent; going on as a new stream', {
+    log('warn', 'The server does not know the stream as we do; going on as a new one', {
       lifetime,
       lane,
     })
@@ -239,7 +241,8 @@ export class Transport {
     if (!this.#isAway) log('warn', sentence)
     this.#isAway = true
     const ms = Math.min(PAUSE_MS * 2 ** this.#attempts++, PAUSE_MS_MAX)
-    this.#pause(Math.max(ms * (0.5 + this.#env.random.fraction() / 2), retryAfterS * 1000))
+    const told = Math.min(retryAfterS * 1000, TOLD_MS_MAX)
+    this.#pause(Math.max(ms * (0.5 + this.#env.random.fraction() / 2), told))
     this.#spill()
   }
 

@@ -245,6 +245,42 @@ test('Transport sends less at once where the way is too slow for more', async ()
   expect(sizes.filter((size) => size > 1500 && size <= 3000).length).toBeGreaterThan(0)
 }, 60_000)
 
+test('Transport goes on as a new stream when another sends under its name', async () => {
+  const server = new Server()
+  const lifetime = 'b'.repeat(32)
+  const transport = open(server, newDirectory(), { lifetime })
+  send(transport, 3)
+  expect(await transport.flush(5000)).toBe(true)
+  server.streams.set(lifetime, { synced: 40, rows: 500 })
+  for (let i = 0; i < 3; i++) send(transport, 2)
+  expect(await transport.flush(5000)).toBe(true)
+  send(transport, 1)
+  expect(await transport.flush(5000)).toBe(true)
+  const after = server.blocks.slice(1)
+  expect(after.map(({ sequence, rows }) => [sequence, rows])).toEqual([
+    [1, 2],
+    [2, 2],
+    [3, 2],
+    [4, 1],
+  ])
+  expect(after[0]!.lifetime).not.toBe(lifetime)
+})
+
+test('Transport waits as long as it is told, within reason', async () => {
+  const server = new Server()
+  let asked = 0
+  const network = {
+    send: async () => {
+      asked++
+      return { ...answerOf(503, {}), headers: { 'retry-after': '31536000' } }
+    },
+  }
+  const transport = open(server, newDirectory(), { env: { ...server.env, network } })
+  send(transport, 1)
+  await transport.flush(1500)
+  expect(asked).toBe(1)
+})
+
 test('Transport asks a server that takes nothing again later, not without end', async () => {
   for (const status of [200, 409]) {
     const server = new Server()
