@@ -19,6 +19,8 @@ const TYPED = new Set([
   'reinterpret',
   'JSONExtract',
   'JSONExtractCaseInsensitive',
+  'JSONExtractKeysAndValues',
+  'JSONExtractKeysAndValuesCaseInsensitive',
 ])
 const NAMES_AGGREGATE = new Set(['arrayReduce', 'arrayReduceInRanges'])
 

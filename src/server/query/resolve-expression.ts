@@ -25,6 +25,7 @@ export function resolve(e: Expression, scope: Scope, context: Context): Expressi
     case 'exists':
       return { ...e, query: context.resolveQuery(e.query, scope, context).query }
     case 'alias':
+      context.takeName(e.name)
       return {
         ...e,
         expression: inDefinition(e.name, scope, () => resolve(e.expression, scope, context)),

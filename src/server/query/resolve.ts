@@ -85,7 +85,7 @@ function resolveSelect(select: Select, union: Scope, context: Context): Term {
   const scope = new Scope(outer)
   const times = timesOf(select, context.now)
   const from = select.from && resolveFrom(select.from, { scope, outer, context, times })
-  collectAliases(select, scope, context)
+  collectAliases(select, scope)
   const values = withs.map((item) =>
     item.kind === 'table'
       ? item
@@ -136,7 +136,7 @@ function resolveClauses(select: Select, scope: Scope, context: Context): Partial
 }
 
 /** ClickHouse knows an alias anywhere in the SELECT that gives it, wherever it was given. */
-function collectAliases(select: Select, scope: Scope, context: Context): void {
+function collectAliases(select: Select, scope: Scope): void {
   const { prewhere, where, having, qualify, groupBy, orderBy, limitBy, arrayJoin } = select
   const expressions = [
     ...select.columns.map(({ expression }) => expression),
@@ -148,9 +148,8 @@ function collectAliases(select: Select, scope: Scope, context: Context): void {
   ]
   for (const expression of expressions)
     walk(expression, (e) => {
-      if (e.kind !== 'alias') return
-      context.takeName(e.name)
-      scope.aliases.set(e.name, e.expression)
+      if (e.kind === 'alias') scope.aliases.set(e.name, e.expression)
+      return true
     })
 }
 

@@ -284,5 +284,17 @@ export const ATTACKS: readonly string[] = [
   `WITH ${[...'bcdefghijklmnopqrstuvwxyz'].reduce((sql, name, i) => `${sql}, ${name} AS (SELECT l.n FROM ${'abcdefghijklmnopqrstuvwxyz'[i]} l, ${'abcdefghijklmnopqrstuvwxyz'[i]} r)`, 'a AS (SELECT 1 AS n)')} SELECT * FROM z`,
   `WITH 1 AS a${[...'bcdefghijklmnopqrstuvwxyz'].map((name, i) => `, ${'abcdefghijklmnopqrstuvwxyz'[i]} + ${'abcdefghijklmnopqrstuvwxyz'[i]} AS ${name}`).join('')} SELECT z`,
   `SELECT ${'* APPLY(x -> x + x)'}${' APPLY(x -> x + x)'.repeat(30)} FROM application`,
+  `SELECT ${'* APPLY(x -> x + x)'}${' APPLY(x -> x + x)'.repeat(30)} APPLY(x -> x = 1) FROM application`,
   `SELECT ${'*, '.repeat(4000)}1 FROM l7_flow_log`,
+  // Names that could be taken for functions, wherever they are given.
+  'SELECT DISTINCT ON ((1 AS file)) 1',
+  'SELECT 1 FROM numbers(1) a JOIN numbers(1) b ON (1 AS file) = 1',
+  'SELECT number FROM numbers(1) ORDER BY number WITH FILL FROM (1 AS file)',
+  'SELECT * FROM numbers((1 AS file))',
+  'SELECT number FROM numbers(1) WINDOW w AS (ORDER BY (1 AS file))',
+  'SELECT row_number() OVER (ORDER BY (1 AS file))',
+  // Types by their text.
+  `SELECT JSONExtractKeysAndValues('{"a": 1}', 'AggregateFunction(sum, UInt64)')`,
+  `SELECT JSONExtractKeysAndValuesCaseInsensitive('{"a": 1}', 'Dynamic')`,
+  `SELECT JSONExtractKeysAndValues('{"a": 1}', concat('Int', '64'))`,
 ]
