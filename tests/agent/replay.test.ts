@@ -8,7 +8,7 @@ import { replay } from '../../src/agent/replay.ts'
 import { CALL_TEXTS, CALL_TYPE, type Call } from '../../src/model/call.ts'
 import { STATUS } from '../../src/model/message.ts'
 import { writeCapture } from '../bench/replay-capture.ts'
-import { ethernet, ip4, pcap, udp } from './capture/pcap-writer.ts'
+import { ethernet, ip4, pcap, tcp, udp } from './capture/pcap-writer.ts'
 
 const PCAP = join(import.meta.dir, '../../../shared/pcap')
 const isThere = existsSync(PCAP)
@@ -244,4 +244,28 @@ test('Replay of standard input waits for what comes late, and ends where it is t
   } finally {
     child.kill('SIGKILL')
   }
+})
+
+test('an answer lost with the next request gives the one after it to nobody', async () => {
+  const [client, server] = ['10.0.0.1:4000', '10.0.0.2:80']
+  const first = 'GET /first HTTP/1.1\r\n\r\n'
+  const frameOf = (spec: Parameters<typeof tcp>[0]): Uint8Array =>
+    ethernet(ip4({ ...spec, protocol: 6, payload: tcp(spec) }))
+  // The flow is met on its way: no SYN said where its directions begin.
+  const frames = [
+    frameOf({ from: client, to: server, sequence: 1000, acknowledge: 5000, text: first }),
+    frameOf({
+      ...{ from: server, to: client, sequence: 5040, acknowledge: 1000 + 2 * first.length },
+      text: 'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n',
+    }),
+  ]
+  const path = join(directory, 'met-on-its-way.pcap')
+  writeFileSync(path, pcap(frames.map((frame, at) => ({ time: 1000 * (at + 1), frame }))))
+  const codes: unknown[] = []
+  await replay({
+    path,
+    onCall: (call) => codes.push([textOf(call, 'request_resource'), call.code]),
+  })
+  expect(codes).not.toContainEqual(['/first', 404])
+  expect(codes).toContainEqual(['/first', Number.NaN])
 })

@@ -68,6 +68,8 @@ export class PacketSegments {
   /** Flows that close if nothing is heard of them. */
   readonly #lingering = new Due()
   #time = 0
+  /** Flows so far. */
+  #made = 0
 
   constructor(sink: SegmentSink) {
     this.#sink = sink
@@ -125,14 +127,17 @@ export class PacketSegments {
     const flags = bytes[start + 13]!
     const sequence = u32(bytes, start + 4)
     const payload = size - head
+    const made = this.#made
     const flow = this.#flowOf(datagram, flags, sequence, payload)
     if (flow < 0) return flow === LATE ? 'closed' : ''
+    const acknowledged = u32(bytes, start + 8)
     const first = flags & SYN ? (sequence + 1) >>> 0 : sequence
     // What a RST carries is a word about why, and no part of the stream (RFC 9293 §3.5.3).
     if (payload > 0 && (flags & RST) === 0)
       this.#emitData(flow, datagram, { start: start + head, size: payload, sequence: first })
+    if (made !== this.#made && (flags & (SYN | ACK)) === ACK) this.#emitNext(flow, acknowledged)
     if ((flags & (FIN | RST)) !== 0 || (this.#flows.states[flow]! & ENDED) !== 0)
-      this.#end(flow, { flags, end: first + payload, acknowledged: u32(bytes, start + 8) })
+      this.#end(flow, { flags, end: first + payload, acknowledged })
     return ''
   }
 
@@ -172,7 +177,18 @@ export class PacketSegments {
     this.#tell(flow, 'open').sequence = (sequence + 1) >>> 0
   }
 
+  /**
+   * Of a flow met on its way the other end begins where the first packet expects it: what is
+   * missing there is then a hole, and not a beginning.
+   */
+  #emitNext(flow: number, acknowledged: number): void {
+    const segment = this.#tell(flow, 'open')
+    segment.direction = segment.direction === 'send' ? 'receive' : 'send'
+    segment.sequence = acknowledged
+  }
+
   #add(datagram: Datagram, senderIsLocal: boolean): number {
+    this.#made++
     const victim = this.#flows.victim
     if (victim >= 0) {
       const wanted = this.#flows.isFromLocal

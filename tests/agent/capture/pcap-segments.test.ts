@@ -186,7 +186,15 @@ test('PacketSegments takes what comes of a closed connection for no new one', ()
     `2 ${C}>${S} client open 5001`,
     `2 ${C}>${S} client close`,
     `3 ${S}>${C} unknown 4 2 OK`,
+    `3 ${S}<${C} unknown open 1`,
   ])
+})
+
+test('PacketSegments says where the other end of a flow met on its way begins', () => {
+  const { lines, put } = watch()
+  put(frameOf({ ...DATA, acknowledge: 5000 }))
+  put(frameOf({ from: S, to: C, sequence: 5030, acknowledge: 12, text: 'OK' }))
+  expect(lines).toEqual([LINE, `1 ${C}<${S} unknown open 5000`, `1 ${C}<${S} unknown 5030 2 OK`])
 })
 
 test('PacketSegments takes the words of a RST for no part of the stream', () => {

@@ -37,9 +37,9 @@ function endOf(text: string): { address: Uint8Array; port: number } {
 export function tcp({
   from,
   to,
-  flags = 'A',
   sequence = 1,
-  acknowledge = 1,
+  acknowledge,
+  flags = acknowledge === undefined ? '' : 'A',
   text = '',
 }: Tcp): Uint8Array {
   const bits = [...flags].reduce((sum, flag) => sum + FLAGS[flag]!, 0)
@@ -47,7 +47,7 @@ export function tcp({
     be16(endOf(from).port),
     be16(endOf(to).port),
     be32(sequence),
-    be32(acknowledge),
+    be32(acknowledge ?? 1),
     [0x80, bits, 0, 0, 0, 0, 0, 0],
     [1, 1, 1, 1, 1, 1, 1, 1],
   )
