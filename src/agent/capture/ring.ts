@@ -28,6 +28,7 @@ const RELEASE_BYTES = 65_536
 /** Room for the longest record: struct event, and BYTES_ALL of bpf/events.h. */
 const RECORD_BYTES_MAX = 32_768
 const TWO_32 = 4_294_967_296
+const EPOLL_CLOEXEC = 0x8_0000
 const EPOLL_CTL_ADD = 1
 /** EPOLLIN | EPOLLET: woken by the kernel programs alone, not by what lies there already. */
 const READABLE_EDGE = 0x8000_0001
@@ -58,7 +59,8 @@ export class Ring {
   readonly #torn: Uint8Array = new Uint8Array(RECORD_BYTES_MAX)
   readonly #tornWords: Uint32Array = new Uint32Array(this.#torn.buffer)
   readonly #tornBatch: SegmentBatch = batchOver(this.#torn)
-  readonly #epollFd: number
+  /** -1, which is nobody's, until it is open: what is not there would be closed as 0. */
+  #epollFd = -1
   /** struct epoll_event, packed: 12 bytes. */
   readonly #epollEvent = new Uint32Array(3)
   readonly #mappings = new Mappings()
@@ -83,7 +85,7 @@ export class Ring {
     this.#attribute[0] = BigInt(verdictsFd)
     this.#attribute[1] = BigInt(addressOf(this.#key))
     this.#attribute[2] = BigInt(addressOf(this.#value))
-    this.#epollFd = this.#libc.epoll_create1(0)
+    this.#epollFd = this.#libc.epoll_create1(EPOLL_CLOEXEC)
     this.#epollEvent[0] = READABLE_EDGE
     if (this.#libc.epoll_ctl(this.#epollFd, EPOLL_CTL_ADD, ringFd, this.#epollEvent) === 0) return
     this.close()

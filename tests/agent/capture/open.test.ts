@@ -1,6 +1,6 @@
 /** Opening a capture: what it is built of, what it says where a host does not let it. */
 import { afterAll, describe, expect, test } from 'bun:test'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -134,6 +134,16 @@ describe.skipIf(why !== undefined)('openCapture', () => {
     const before = descriptors()
     for (let i = 0; i < 3; i++) (await observer('auto')).close()
     expect(descriptors()).toBeLessThanOrEqual(before)
+  })
+
+  test('closes nothing that is not its own where the ring cannot be mapped', async () => {
+    const watcher = await observer('auto')
+    const { openRing } = await import('../../../src/agent/capture/ring.ts')
+    const { handle } = watcher.capture
+    const file = readlinkSync('/proc/self/fd/0')
+    expect(() => openRing({ ...handle, ringFd: -1 })).toThrow('mmap was refused')
+    expect(readlinkSync('/proc/self/fd/0')).toBe(file)
+    watcher.close()
   })
 
   test('gives a handle that a Worker reads by', async () => {
