@@ -1,5 +1,5 @@
 /** What replay reads of real captures, beside what another parser says of each of their packets. */
-import { afterAll, expect, test } from 'bun:test'
+import { afterAll, describe, expect, test } from 'bun:test'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -246,26 +246,47 @@ test('Replay of standard input waits for what comes late, and ends where it is t
   }
 })
 
-test('an answer lost with the next request gives the one after it to nobody', async () => {
+describe('what is lost at the beginning of a flow gives no answer to another request:', () => {
   const [client, server] = ['10.0.0.1:4000', '10.0.0.2:80']
-  const first = 'GET /first HTTP/1.1\r\n\r\n'
-  const frameOf = (spec: Parameters<typeof tcp>[0]): Uint8Array =>
-    ethernet(ip4({ ...spec, protocol: 6, payload: tcp(spec) }))
-  // The flow is met on its way: no SYN said where its directions begin.
-  const frames = [
-    frameOf({ from: client, to: server, sequence: 1000, acknowledge: 5000, text: first }),
-    frameOf({
-      ...{ from: server, to: client, sequence: 5040, acknowledge: 1000 + 2 * first.length },
-      text: 'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n',
-    }),
-  ]
-  const path = join(directory, 'met-on-its-way.pcap')
-  writeFileSync(path, pcap(frames.map((frame, at) => ({ time: 1000 * (at + 1), frame }))))
-  const codes: unknown[] = []
-  await replay({
-    path,
-    onCall: (call) => codes.push([textOf(call, 'request_resource'), call.code]),
+  const ask = (name: string): string => `GET /${name} HTTP/1.1\r\n\r\n`
+  const answer = (code: number): string => `HTTP/1.1 ${code} So\r\ncontent-length: 0\r\n\r\n`
+  const size = ask('a').length
+  const asked = (flags: string, at: number, acknowledge: number, ...names: string[]) => ({
+    ...{ from: client, to: server, flags, sequence: 1000 + at * size, acknowledge },
+    text: names.map(ask).join(''),
   })
-  expect(codes).not.toContainEqual(['/first', 404])
-  expect(codes).toContainEqual(['/first', Number.NaN])
+  const answered = (flags: string, at: number, ...codes: number[]) => ({
+    ...{ from: server, to: client, flags, sequence: 5000 + at * answer(200).length },
+    ...{ acknowledge: 1000, text: codes.map(answer).join('') },
+  })
+  const syn = { from: client, to: server, flags: 'S', sequence: 999 }
+  const synAck = { ...answered('SA', 0), sequence: 4999 }
+
+  test.each([
+    [
+      'an answer with the next request, no SYN seen',
+      [asked('A', 0, 5000, 'a'), answered('A', 1, 404)],
+    ],
+    ['the answer to the SYN and the first', [syn, asked('A', 0, 5000, 'a'), answered('A', 1, 404)]],
+    [
+      'the first of three requests at once',
+      [syn, synAck, asked('A', 1, 5000, 'b', 'c'), answered('A', 0, 200, 404, 500)],
+    ],
+  ])('%s', async (_, specs) => {
+    const frames = specs.map((spec, at) => ({
+      time: 1000 * (at + 1),
+      frame: ethernet(ip4({ ...spec, protocol: 6, payload: tcp(spec) })),
+    }))
+    const path = join(directory, 'begins.pcap')
+    writeFileSync(path, pcap(frames))
+    const rows: [string, number][] = []
+    await replay({
+      path,
+      onCall: (call) => rows.push([textOf(call, 'request_resource'), call.code]),
+    })
+    const truth: Readonly<Record<string, number>> = { '/a': 200, '/b': 404, '/c': 500 }
+    for (const [resource, code] of rows)
+      if (!Number.isNaN(code) && resource !== '') expect(code).toBe(truth[resource]!)
+    expect(rows.length).toBeGreaterThan(0)
+  })
 })

@@ -32,7 +32,7 @@ export class PacketFlows {
   /** Sequence numbers after each end's FIN, local then remote, where `states` says so. */
   fins: Uint32Array = new Uint32Array(FLOWS_MIN * 2)
   /** Bits of what happened to it: the caller's. */
-  states: Uint8Array = new Uint8Array(FLOWS_MIN)
+  states: Uint16Array = new Uint16Array(FLOWS_MIN)
   /** Whether the datagram looked up last was sent by the flow's local end. */
   isFromLocal = true
   size = 0
@@ -149,7 +149,7 @@ export class PacketFlows {
     this.protocols = copied(this.protocols, new Uint8Array(size))
     this.syns = copied(this.syns, new Uint32Array(size))
     this.fins = copied(this.fins, new Uint32Array(size * 2))
-    this.states = copied(this.states, new Uint8Array(size))
+    this.states = copied(this.states, new Uint16Array(size))
     this.#words = copied(this.#words, new Uint32Array(size * WORDS))
     this.#nexts = new Int32Array(size)
     this.#hashes = copied(this.#hashes, new Uint32Array(size))

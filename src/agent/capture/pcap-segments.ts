@@ -25,8 +25,12 @@ const CLOSING = 16
 /** Whether the FIN of an end was acknowledged: then nothing before it is missing. */
 const LOCAL_DONE = 32
 const REMOTE_DONE = 64
+/** Whether it is known where the bytes of an end begin. */
+const LOCAL_BEGUN = 128
+const REMOTE_BEGUN = 256
 const ENDED = LOCAL_FIN | REMOTE_FIN
 const DONE = LOCAL_DONE | REMOTE_DONE
+const BEGUN = LOCAL_BEGUN | REMOTE_BEGUN
 /** Bytes sent before the end may be captured after it: an end is believed so much later. */
 const CLOSE_DELAY = 100_000
 /** Without acknowledgements what is missing may be sent again: after 1 s, then 2 s (RFC 6298). */
@@ -68,8 +72,6 @@ export class PacketSegments {
   /** Flows that close if nothing is heard of them. */
   readonly #lingering = new Due()
   #time = 0
-  /** Flows so far. */
-  #made = 0
 
   constructor(sink: SegmentSink) {
     this.#sink = sink
@@ -127,7 +129,6 @@ export class PacketSegments {
     const flags = bytes[start + 13]!
     const sequence = u32(bytes, start + 4)
     const payload = size - head
-    const made = this.#made
     const flow = this.#flowOf(datagram, flags, sequence, payload)
     if (flow < 0) return flow === LATE ? 'closed' : ''
     const acknowledged = u32(bytes, start + 8)
@@ -135,7 +136,8 @@ export class PacketSegments {
     // What a RST carries is a word about why, and no part of the stream (RFC 9293 §3.5.3).
     if (payload > 0 && (flags & RST) === 0)
       this.#emitData(flow, datagram, { start: start + head, size: payload, sequence: first })
-    if (made !== this.#made && (flags & (SYN | ACK)) === ACK) this.#emitNext(flow, acknowledged)
+    if ((this.#flows.states[flow]! & BEGUN) !== BEGUN && (flags & RST) === 0)
+      this.#begin(flow, flags, payload, acknowledged)
     if ((flags & (FIN | RST)) !== 0 || (this.#flows.states[flow]! & ENDED) !== 0)
       this.#end(flow, { flags, end: first + payload, acknowledged })
     return ''
@@ -178,17 +180,21 @@ export class PacketSegments {
   }
 
   /**
-   * Of a flow met on its way the other end begins where the first packet expects it: what is
-   * missing there is then a hole, and not a beginning.
+   * The sender's bytes begin with what was seen of them. Those of an end that was not heard yet
+   * begin where the sender expects it: what is missing there is then a hole, and not unknown.
    */
-  #emitNext(flow: number, acknowledged: number): void {
+  #begin(flow: number, flags: number, payload: number, acknowledged: number): void {
+    const { states, isFromLocal } = this.#flows
+    const own = isFromLocal ? LOCAL_BEGUN : REMOTE_BEGUN
+    if (payload > 0 || (flags & SYN) !== 0) states[flow]! |= own
+    if ((flags & ACK) === 0 || (states[flow]! & BEGUN & ~own) !== 0) return
+    states[flow]! |= BEGUN & ~own
     const segment = this.#tell(flow, 'open')
-    segment.direction = segment.direction === 'send' ? 'receive' : 'send'
+    segment.direction = isFromLocal ? 'receive' : 'send'
     segment.sequence = acknowledged
   }
 
   #add(datagram: Datagram, senderIsLocal: boolean): number {
-    this.#made++
     const victim = this.#flows.victim
     if (victim >= 0) {
       const wanted = this.#flows.isFromLocal

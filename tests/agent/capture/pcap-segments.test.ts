@@ -211,7 +211,12 @@ test('PacketSegments knows the client by the answer to a SYN that was not captur
   put(frameOf({ from: S, to: C, flags: 'SA', sequence: 7, acknowledge: 100 }))
   put(frameOf({ from: C, to: S, flags: 'S', sequence: 99 }))
   put(frameOf({ from: S, to: C, sequence: 8, text: 'hello' }))
-  expect(lines).toEqual([`1 ${C}<${S} client open 8`, `1 ${C}<${S} client 8 5 hello`])
+  expect(lines).toEqual([
+    `1 ${C}<${S} client open 8`,
+    `1 ${C}>${S} client open 100`,
+    `1 ${C}>${S} client open 100`,
+    `1 ${C}<${S} client 8 5 hello`,
+  ])
 })
 
 test('PacketSegments tells connections that use the same ports apart by their SYN', () => {

@@ -70,7 +70,11 @@ export class Dialogue implements ByteReader {
       this.#forget(side)
       this.#turns = 0
     }
-    if (this.#state === 'unclaimed') this.#connection.isFresh = false
+    if (this.#state === 'unclaimed') {
+      // Its first request may have been there, and is owed an answer.
+      this.#connection.isFresh = false
+      this.#session.lost(time)
+    }
     this.#lastTime = time
   }
 
