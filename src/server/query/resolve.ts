@@ -18,7 +18,7 @@ import { showQuery } from './show.ts'
 import { type Slice, sliceOf } from './slice.ts'
 import { expandStar } from './star.ts'
 import { timesOf } from './times.ts'
-import { walk } from './walk.ts'
+import { keyOf, walk } from './walk.ts'
 import { wordsOf } from './words.ts'
 
 /** The engine reads no longer statement (ClickHouse's max_query_size). */
@@ -162,7 +162,7 @@ function resolveColumns(
     item.expression.kind === 'star' ? expandStar(item.expression, scope, context) : [item],
   )
   const outputs: Output[] = []
-  const taken = new Map<string, string>()
+  const taken = { by: new Map<string, string>(), aliases: scope.aliases }
   const columns = expanded.map((item) => {
     const { expression } = item
     const bare = expression.kind === 'alias' ? expression.expression : expression
@@ -191,7 +191,7 @@ function infoOf(
 function resolvedItem(
   e: SelectItem['expression'],
   text: string,
-  taken: Map<string, string>,
+  taken: { readonly by: Map<string, string>; readonly aliases: ReadonlyMap<string, unknown> },
 ): { readonly expression: SelectItem['expression']; readonly name: string } {
   if (e.kind === 'alias') return { expression: e, name: e.name }
   const isColumn = e.kind === 'column'
@@ -199,10 +199,11 @@ function resolvedItem(
   let name = isColumn ? e.parts.at(-1)! : text
   if (expanded && !text.includes('(')) name = text.replace(/^.*\./, '').replace(/[`"]/g, '')
   if (name.length > NAME_CHARACTERS_MAX)
-    name = `${name.slice(0, NAME_CHARACTERS_MAX)}…${taken.size}`
-  const earlier = taken.get(name)
-  if (earlier !== undefined && isColumn && earlier !== e.parts.join('.')) name = text
-  taken.set(name, isColumn ? e.parts.join('.') : '')
+    name = `${name.slice(0, NAME_CHARACTERS_MAX)}…${taken.by.size}`
+  const whole = isColumn || expanded ? keyOf(e) : ''
+  const isTaken = (taken.by.get(name) ?? whole) !== whole || taken.aliases.has(name)
+  if (whole && isTaken && !(isColumn && e.parts.length === 1)) name = text
+  taken.by.set(name, whole)
   if (isColumn && e.parts.length === 1 && e.parts[0] === name) return { expression: e, name }
   return { expression: { kind: 'alias', expression: e, name }, name }
 }

@@ -85,6 +85,37 @@ withEngine('names answer what columns of those names would', async () => {
   }
 })
 
+withEngine('columns of several tables that are called alike keep apart', async () => {
+  const both =
+    'application_map.1s AS a JOIN application_map.1m AS b ON a.server_port = b.server_port'
+  const cases: [sql: string, columns: string[]][] = [
+    ['a.host_1, b.host_1', ['host_1', 'b.host_1']],
+    ['a.ip_1, b.ip_1, a.ip_1', ['ip_1', 'b.ip_1', 'ip_1']],
+    ["a.host_1, 'x' AS host_1", ['a.host_1', 'host_1']],
+    ['a.host_id_1, 5 AS host_id_1', ['a.host_id_1', 'host_id_1']],
+    ['a.time, b.time, a.endpoint', ['time', 'b.time', 'endpoint']],
+  ]
+  for (const [items, columns] of cases)
+    expect([
+      items,
+      (await sample.query.run(`SELECT ${items} FROM ${both} LIMIT 1`)).columns,
+    ]).toEqual([items, columns])
+  const grouped = await sample.query.run(
+    `SELECT a.host_1, b.host_1, count() FROM ${both} GROUP BY a.host_1, b.host_1 ORDER BY 1, 2`,
+  )
+  expect(grouped.values.map((line) => JSON.parse(line).slice(0, 2))).toEqual([
+    ['alpha', 'alpha'],
+    ['alpha', 'beta'],
+    ['beta', 'alpha'],
+    ['beta', 'beta'],
+  ])
+  for (const stars of ['*', 'a.*, b.*']) {
+    const { columns, values } = await sample.query.run(`SELECT ${stars} FROM ${both} LIMIT 1`)
+    expect(new Set(columns).size).toBe(columns.length)
+    expect(JSON.parse(values[0]!)).toHaveLength(columns.length)
+  }
+})
+
 withEngine('a name is that of the id by which tables were joined, whichever had it', async () => {
   const of = (id: number): string => `(SELECT ${id} AS auto_instance_id_1, ${id} AS v)`
   const joined = async (type: string): Promise<unknown[]> => {
