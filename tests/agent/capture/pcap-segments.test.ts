@@ -214,7 +214,6 @@ test('PacketSegments knows the client by the answer to a SYN that was not captur
   expect(lines).toEqual([
     `1 ${C}<${S} client open 8`,
     `1 ${C}>${S} client open 100`,
-    `1 ${C}>${S} client open 100`,
     `1 ${C}<${S} client 8 5 hello`,
   ])
 })
