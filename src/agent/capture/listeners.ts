@@ -1,5 +1,6 @@
 /** What a process is and listens on, read from /proc: mutes cover whoever talks to it. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readProcStat } from '../../lib/proc-stat.ts'
 
 const LISTEN = '0A'
 
@@ -25,11 +26,11 @@ export function listeningPorts(processId: number): Listening {
 
 /**
  * When a process was started, in ticks since boot: with its id it names it for good. Empty: it is
- * gone. The 22nd field of /proc/PID/stat; the second, in brackets, may hold anything.
+ * gone. The 22nd field of /proc/PID/stat.
  */
 export function startOf(processId: number): string {
   const [line = ''] = linesOf(`/proc/${processId}/stat`)
-  return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  return readProcStat(line)?.fields[19] ?? ''
 }
 
 function socketInodes(root: string): ReadonlySet<string> {

@@ -1,5 +1,6 @@
 /** Processes by id, read from /proc once each, known to their end, and never taken for another. */
 import { Counters } from '../../lib/counters.ts'
+import { readProcStat } from '../../lib/proc-stat.ts'
 import { NAME_TYPE, type Name, type NameTable } from '../../model/name.ts'
 import { unitOf } from './cgroup.ts'
 import { isOwnMode, modeOf, ownProgram } from './own.ts'
@@ -128,17 +129,15 @@ export class Processes {
     return link === undefined ? stat.command : executableOf(link)
   }
 
-  /** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; a command may hold anything. */
   #stat(processId: number): Stat | undefined {
     const text = this.#proc.text(`${processId}/stat`)
-    if (text === undefined) return undefined
-    const open = text.indexOf('(')
-    const close = text.lastIndexOf(')')
-    const fields = text.slice(close + 2).split(' ')
+    const stat = readProcStat(text ?? '')
+    if (stat === undefined) return undefined
+    const { command, fields } = stat
     // A zombie has neither executable nor command line any more.
-    if (close < 0 || fields[0] === 'Z' || fields[0] === 'X') return undefined
+    if (fields[0] === 'Z' || fields[0] === 'X') return undefined
     return {
-      command: text.slice(open + 1, close),
+      command,
       parent: Number(fields[1]),
       startTime: fields[19] ?? '',
     }
