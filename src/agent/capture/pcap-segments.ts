@@ -37,9 +37,10 @@ const CLOSE_DELAY = 100_000
 const LINGER = 5_000_000
 /** No flow. */
 const NONE = -1
-const DUE_MIN = 3 * 1024
 /** No flow: data of one that is over. */
 const LATE = -2
+/** Room of a `Due` at first: flow, key and time of a thousand. */
+const DUE_MIN = 3 * 1024
 
 /**
  * Turns packets into segments: numbers their flows, tells who is the client where a SYN was seen,
