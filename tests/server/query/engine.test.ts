@@ -1,23 +1,14 @@
 /** What the engine makes of expanded statements: the real libchdb, its reader's connection. */
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { expect } from 'bun:test'
 import { realEnv } from '../../../src/lib/env-real.ts'
 import { ERRORS, MetaflowError } from '../../../src/lib/errors.ts'
 import { tables } from '../../../src/model/tables/registry.ts'
 import { catalogOf } from '../../../src/server/query/catalog.ts'
 import { type Answer, Query } from '../../../src/server/query/query.ts'
-import { HAS_ENGINE, startEngine } from '../storage/engine.ts'
-import { type Sample, startSample } from './sample.ts'
+import { startEngine } from '../storage/engine.ts'
+import { useSample, withEngine } from './sample.ts'
 
-const withEngine = test.skipIf(!HAS_ENGINE)
-if (!HAS_ENGINE) process.stderr.write('skipped, since libchdb is not installed: query engine\n')
-
-let sample: Sample
-beforeAll(async () => {
-  if (HAS_ENGINE) sample = await startSample()
-}, 60_000)
-afterAll(async () => {
-  if (HAS_ENGINE) await sample.engine.end()
-})
+const sample = useSample('query engine')
 
 const run = (sql: string): Promise<Answer> => sample.query.run(sql)
 const rows = async (sql: string): Promise<unknown[]> =>

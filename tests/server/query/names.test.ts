@@ -1,18 +1,8 @@
 /** Names, which are looked up by ids, answer what columns of those names would: by the engine. */
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { HAS_ENGINE } from '../storage/engine.ts'
-import { type Sample, startSample } from './sample.ts'
+import { expect } from 'bun:test'
+import { useSample, withEngine } from './sample.ts'
 
-const withEngine = test.skipIf(!HAS_ENGINE)
-if (!HAS_ENGINE) process.stderr.write('skipped, since libchdb is not installed: query names\n')
-
-let sample: Sample
-beforeAll(async () => {
-  if (HAS_ENGINE) sample = await startSample()
-}, 60_000)
-afterAll(async () => {
-  if (HAS_ENGINE) await sample.engine.end()
-})
+const sample = useSample('query names')
 
 const STORED = (
   'time observation_point l7_protocol server_port endpoint request error rrt_sum rrt_max ' +

@@ -1,10 +1,11 @@
 /** A real engine with a few names, calls and points in it, and a Query that reads them. */
+import { afterAll, beforeAll, test } from 'bun:test'
 import { realEnv } from '../../../src/lib/env-real.ts'
 import { tables } from '../../../src/model/tables/registry.ts'
 import { catalogOf } from '../../../src/server/query/catalog.ts'
 import { Query } from '../../../src/server/query/query.ts'
 import { migrate } from '../../../src/server/storage/schema.ts'
-import { startEngine, type TestEngine } from '../storage/engine.ts'
+import { HAS_ENGINE, startEngine, type TestEngine } from '../storage/engine.ts'
 
 export type Sample = { readonly engine: TestEngine; readonly query: Query }
 
@@ -40,7 +41,7 @@ const POINTS = (table: string, span: number): string => `INSERT INTO flow_metric
     map(-320, number, -288, 1), 14, 14, 11 + number % 3, 1 + number % 2, 11 + number % 3, 120, 200, 7
   FROM numbers(300)`
 
-export async function startSample(): Promise<Sample> {
+async function startSample(): Promise<Sample> {
   const engine = await startEngine()
   const { writer, reader } = engine
   await migrate(writer)
@@ -57,4 +58,26 @@ export async function startSample(): Promise<Sample> {
     await writer.command({ query: `SYSTEM RELOAD DICTIONARY flow_tag.${name}` })
   const query = new Query({ client: reader, catalog: catalogOf(tables), clock: realEnv().clock })
   return { engine, query }
+}
+
+export const withEngine: ReturnType<typeof test.skipIf> = test.skipIf(!HAS_ENGINE)
+
+/** The sample of one test file, from before its first test until after its last. */
+export function useSample(what: string): Sample {
+  if (!HAS_ENGINE) process.stderr.write(`skipped, since libchdb is not installed: ${what}\n`)
+  let sample: Sample | undefined
+  beforeAll(async () => {
+    if (HAS_ENGINE) sample = await startSample()
+  }, 60_000)
+  afterAll(async () => {
+    await sample?.engine.end()
+  })
+  return {
+    get engine() {
+      return sample!.engine
+    },
+    get query() {
+      return sample!.query
+    },
+  }
 }

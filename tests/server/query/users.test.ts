@@ -2,20 +2,10 @@
  * What users of this family of systems send, as far as it is of tables, tags and functions that are
  * here: by the real engine.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { HAS_ENGINE } from '../storage/engine.ts'
-import { type Sample, startSample } from './sample.ts'
+import { expect } from 'bun:test'
+import { useSample, withEngine } from './sample.ts'
 
-const withEngine = test.skipIf(!HAS_ENGINE)
-if (!HAS_ENGINE) process.stderr.write('skipped, since libchdb is not installed: users\n')
-
-let sample: Sample
-beforeAll(async () => {
-  if (HAS_ENGINE) sample = await startSample()
-}, 60_000)
-afterAll(async () => {
-  if (HAS_ENGINE) await sample.engine.end()
-})
+const sample = useSample('users')
 
 /** A statement, its columns where they are asked for, how many rows, and the first. */
 const STATEMENTS: readonly (readonly [
